@@ -1,0 +1,3 @@
+module github.com/segnas/segnas
+
+go 1.24
