@@ -1,0 +1,12 @@
+// Which instruction sets this machine runs: the processor's word and the operating system's (saved register state), both needed.
+#pragma once
+
+namespace segnas {
+
+enum class Isa { kScalar = 0, kAvx2 = 1, kAvx512 = 2 };
+constexpr int kIsaCount = 3;
+
+const char *isa_name(Isa isa);
+bool isa_runs(Isa isa);
+
+}  // namespace segnas

@@ -1,0 +1,18 @@
+// Every kernel for AVX2 + FMA.
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#include "../simd/target.h"
+#include "kernels.h"
+
+SEGNAS_TARGET_AVX2
+namespace segnas {
+namespace avx2 {
+#include "../simd/vec_avx2.h"
+#include "kernels.inl.h"
+extern const Kernels table;
+const Kernels table = make_table(Isa::kAvx2);
+}  // namespace avx2
+}  // namespace segnas
+SEGNAS_TARGET_END
+#endif

@@ -1,0 +1,18 @@
+// Every kernel for AVX-512 (F, BW, DQ, VL).
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#include "../simd/target.h"
+#include "kernels.h"
+
+SEGNAS_TARGET_AVX512
+namespace segnas {
+namespace avx512 {
+#include "../simd/vec_avx512.h"
+#include "kernels.inl.h"
+extern const Kernels table;
+const Kernels table = make_table(Isa::kAvx512);
+}  // namespace avx512
+}  // namespace segnas
+SEGNAS_TARGET_END
+#endif

@@ -1,0 +1,30 @@
+#include "kernels.h"
+
+namespace segnas {
+
+namespace scalar {
+extern const Kernels table;
+}
+#if defined(__x86_64__)
+namespace avx2 {
+extern const Kernels table;
+}
+namespace avx512 {
+extern const Kernels table;
+}
+#endif
+
+const Kernels *kernels_of(Isa isa) {
+  switch (isa) {
+    case Isa::kScalar: return &scalar::table;
+#if defined(__x86_64__)
+    case Isa::kAvx2: return &avx2::table;
+    case Isa::kAvx512: return &avx512::table;
+#else
+    default: break;
+#endif
+  }
+  return nullptr;
+}
+
+}  // namespace segnas

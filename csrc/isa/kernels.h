@@ -1,0 +1,33 @@
+// One table of kernel functions per instruction set. Each op's header declares its part; isa/*.cc fill them.
+#pragma once
+#include "../core/cpu_features.h"
+#include "../ops/batchnorm/batchnorm.h"
+#include "../ops/conv3x3/conv3x3.h"
+#include "../ops/dwconv/dwconv.h"
+#include "../ops/elementwise/elementwise.h"
+#include "../ops/ktransform/ktransform.h"
+#include "../ops/loss/loss.h"
+#include "../ops/optimiser/optimiser.h"
+#include "../ops/pwconv/pwconv.h"
+#include "../ops/upsample/upsample.h"
+
+namespace segnas {
+
+struct Kernels {
+  Isa isa;
+  int lanes;  // floats in a vector
+  BatchnormKernels batchnorm;
+  Conv3x3Kernels conv3x3;
+  DwconvKernels dwconv;
+  ElementwiseKernels elementwise;
+  KtransformKernels ktransform;
+  LossKernels loss;
+  OptimiserKernels optimiser;
+  PwconvKernels pwconv;
+  UpsampleKernels upsample;
+};
+
+// The table of an instruction set; nullptr when this build does not have it.
+const Kernels *kernels_of(Isa isa);
+
+}  // namespace segnas

@@ -1,0 +1,17 @@
+// Every op's kernels, instantiated for the vector type and namespace that the including file set up, and the table of them.
+#include "../simd/gemm.inl.h"
+#include "../simd/exp.inl.h"
+
+#include "../ops/batchnorm/batchnorm.inl.h"
+#include "../ops/conv3x3/conv3x3.inl.h"
+#include "../ops/dwconv/dwconv.inl.h"
+#include "../ops/elementwise/elementwise.inl.h"
+#include "../ops/ktransform/ktransform.inl.h"
+#include "../ops/loss/loss.inl.h"
+#include "../ops/optimiser/optimiser.inl.h"
+#include "../ops/pwconv/pwconv.inl.h"
+#include "../ops/upsample/upsample.inl.h"
+
+static constexpr Kernels make_table(Isa isa) {
+  return {isa, kLanes, kBatchnorm, kConv3x3, kDwconv, kElementwise, kKtransform, kLoss, kOptimiser, kPwconv, kUpsample};
+}

@@ -1,0 +1,16 @@
+// Every kernel in plain C++, four lanes: what any processor runs.
+#include "../simd/target.h"
+#include "kernels.h"
+
+SEGNAS_TARGET_BASE
+namespace segnas {
+namespace scalar {
+#define SEGNAS_SCALAR_LANES 4
+#include "../simd/vec_scalar.h"
+#include "kernels.inl.h"
+#undef SEGNAS_SCALAR_LANES
+extern const Kernels table;
+const Kernels table = make_table(Isa::kScalar);
+}  // namespace scalar
+}  // namespace segnas
+SEGNAS_TARGET_BASE_END
