@@ -1,0 +1,56 @@
+package train
+
+import (
+	"math"
+	"testing"
+
+	"github.com/segnas/segnas/nas/misuse"
+	"github.com/segnas/segnas/nas/space"
+)
+
+func TestLearningRate_IsPolyWithWarmUp(t *testing.T) {
+	p := Phase{Steps: 100, LR: 0.5, WarmupSteps: 4}
+	for step, want := range map[int]float64{
+		0: 0.5 / 4, 3: 0.5 * math.Pow(0.97, 0.9), 50: 0.5 * math.Pow(0.5, 0.9), 99: 0.5 * math.Pow(0.01, 0.9),
+	} {
+		if got := p.LearningRate(step); math.Abs(got-want) > 1e-12 {
+			t.Errorf("step %d: %v, want %v", step, got, want)
+		}
+	}
+}
+
+func TestSchedule_AtFindsPhaseAndPlace(t *testing.T) {
+	s := Schedule{{Steps: 3}, {Steps: 2}, {Steps: 1}}
+	if s.Steps() != 6 {
+		t.Errorf("%d steps", s.Steps())
+	}
+	for step, want := range [][2]int{{0, 0}, {0, 1}, {0, 2}, {1, 0}, {1, 1}, {2, 0}, {2, 1}} {
+		if phase, within := s.At(step); [2]int{phase, within} != want {
+			t.Errorf("step %d lies in phase %d, place %d; want %v", step, phase, within, want)
+		}
+	}
+}
+
+func TestProgressiveShrinking_RatiosRatesAndDepths(t *testing.T) {
+	s := ProgressiveShrinking(space.Default(), 2000, 2)
+	want := Schedule{{Steps: 1000, LR: 0.09, MinDepth: 4}, {Steps: 250, LR: 5e-3, MinDepth: 3}, {Steps: 750, LR: 16e-3, MinDepth: 2}}
+	for i := range want {
+		if s[i] != want[i] {
+			t.Errorf("phase %d is %+v, want %+v", i+1, s[i], want[i])
+		}
+	}
+	if n := ProgressiveShrinking(space.Default(), 333, 1).Steps(); n != 333 {
+		t.Errorf("333 steps became %d", n)
+	}
+}
+
+func TestScheduleValidate_Refuses(t *testing.T) {
+	for _, s := range []Schedule{nil, {{Steps: 0, LR: 1}}, {{Steps: 1}}, {{Steps: 1, LR: math.NaN()}}, {{Steps: 1, LR: 1, WarmupSteps: 2}}} {
+		if err := s.Validate(); !misuse.Is(err) {
+			t.Errorf("%+v: %v", s, err)
+		}
+	}
+	if err := (Schedule{{Steps: 1, LR: 1}}).Validate(); err != nil {
+		t.Error(err)
+	}
+}
