@@ -1,0 +1,55 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/pflag"
+
+	"github.com/segnas/segnas/nas/misuse"
+)
+
+// The exit codes of every tool.
+const (
+	ExitDone        = 0
+	ExitFailed      = 1
+	ExitMisuse      = 2
+	ExitInterrupted = 130
+)
+
+// Streams are where a tool writes: results to Out, progress and everything else to Err.
+type Streams struct{ Out, Err io.Writer }
+
+// Tool is a command: it parses its own arguments, and stops soon after ctx is done, with everything saved that a repetition of
+// the same command goes on from.
+type Tool func(ctx context.Context, args []string, streams Streams) error
+
+// Main runs a tool as a process: with the process's arguments and streams, cancelled by SIGINT and SIGTERM, ended with an exit code.
+// A second signal ends it at once.
+func Main(tool Tool) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	os.Exit(Exit(tool(ctx, os.Args[1:], Streams{os.Stdout, os.Stderr}), os.Stderr))
+}
+
+// Exit prints an error as one line and returns its exit code. A request for help is no error.
+func Exit(err error, stderr io.Writer) int {
+	switch {
+	case err == nil || errors.Is(err, pflag.ErrHelp):
+		return ExitDone
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintf(stderr, "interrupted: %v\n", err)
+		return ExitInterrupted
+	case misuse.Is(err):
+		fmt.Fprintf(stderr, "error: %v\n", err)
+		return ExitMisuse
+	default:
+		fmt.Fprintf(stderr, "failed: %v\n", err)
+		return ExitFailed
+	}
+}
