@@ -1,0 +1,64 @@
+// Softmax cross-entropy and argmax on logits that are upsampled bilinearly inside the kernel: logits of full size never exist.
+//
+// Both walk a band of one picture in column tiles that stay in the first-level cache. Two low-resolution rows are interpolated along the
+// row into [class][tile] buffers, each row once per tile; an output row is their weighted sum, vectorised over pixels. Taps of weight 0
+// take no part. Bands and tiles are fixed by shapes. A session calls argmax for any range of rows without a stream.
+#pragma once
+#include <cstdint>
+
+#include "../../core/interpolation.h"
+
+namespace segnas {
+
+constexpr int32_t kMostClasses = 64;
+// Low-resolution rows of one band of cross_entropy and argmax: enough bands for the threads, few enough that the row shared by two bands,
+// which both interpolate, costs little.
+constexpr int64_t kLossBandRows = 4;
+
+// labels of output rows [row_begin, row_end): the argmax over classes, the least among equals; a NaN is never the largest (all NaN: 0).
+// Products and sums are rounded one by one: the same labels on every instruction set.
+struct ArgmaxRows {
+  const float *logits;  // one picture: rows.in x columns.in pixels, pitch floats apart
+  int64_t pitch;
+  int32_t classes;
+  Axis rows, columns;
+  int64_t row_begin, row_end;
+  uint8_t *labels;  // the picture's labels, rows.out x columns.out, dense
+  float *scratch;   // argmax_scratch_floats(classes), 64-byte aligned
+};
+
+// Output rows whose upper source row is in [low_begin, low_end). With p = softmax(z), adds to the low-resolution gradient
+// gradient_weight[y] (p - onehot(y)) through the interpolation's transpose.
+struct CrossEntropyBand {
+  const float *logits;  // as in ArgmaxRows
+  int64_t pitch;
+  int32_t classes;
+  Axis rows, columns;
+  int64_t low_begin, low_end;
+  const uint8_t *labels;         // the picture's; each is below classes or has weights 0
+  const float *loss_weight;      // [256], by label value; 0 for the ignored one
+  const float *gradient_weight;  // [256]
+  float *dlogits;                // the picture's gradient; rows [low_begin, low_end) are overwritten. NULL: loss alone
+  int64_t dlogits_pitch;
+  float *carry;    // [columns.in * classes], overwritten: what this band owes to row low_end (nothing when that is rows.in)
+  float *scratch;  // cross_entropy_scratch_floats(classes), 64-byte aligned
+  double *loss;    // receives the band's sum of loss_weight[y] (-log p[y])
+};
+
+// Pixels of a column tile. Buffers of [class][tile + padding] keep whole vectors written past a tile's end away from the next class.
+constexpr int64_t loss_tile(int32_t classes) { return classes <= 32 ? 64 : 32; }
+constexpr int64_t argmax_tile(int32_t classes) { return classes <= 32 ? 128 : 64; }
+constexpr int64_t kTilePadding = 16;
+constexpr int64_t argmax_scratch_floats(int32_t classes) {
+  return 2 * classes * (argmax_tile(classes) + kTilePadding) + argmax_tile(classes) + kTilePadding;
+}
+constexpr int64_t cross_entropy_scratch_floats(int32_t classes) {
+  return (5 * classes + 8) * (loss_tile(classes) + kTilePadding);
+}
+
+struct LossKernels {
+  void (*argmax)(const ArgmaxRows &);
+  void (*cross_entropy)(const CrossEntropyBand &);
+};
+
+}  // namespace segnas
