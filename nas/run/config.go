@@ -1,0 +1,149 @@
+package run
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math"
+	"path/filepath"
+
+	"github.com/segnas/segnas/nas/misuse"
+	"github.com/segnas/segnas/nas/search"
+	"github.com/segnas/segnas/nas/space"
+	"github.com/segnas/segnas/nas/train"
+)
+
+// Config is everything that a run depends on beside the machine. Its JSON lies in the run folder. Sizes are in pixels, steps in
+// batches.
+type Config struct {
+	// Preset is the name of the settings that this configuration began with.
+	Preset string `json:"preset"`
+	// Data is "scenes" or a folder of pictures; Format is "auto" or forces how the folder is read.
+	Data   string `json:"data"`
+	Format string `json:"format"`
+	Seed   uint64 `json:"seed"`
+
+	// Height and Width are the network's input, in training, evaluation and measuring.
+	Height int `json:"height"`
+	Width  int `json:"width"`
+	// Scenes says how many pictures are drawn for each split of the scenes data set.
+	Scenes ScenesSize `json:"scenes"`
+	// Augmentation distorts the training pictures.
+	Augmentation Augmentation `json:"augmentation"`
+
+	// Strides and Widths are the three searched stages'.
+	Strides [space.Stages]int `json:"strides"`
+	Widths  [space.Stages]int `json:"widths"`
+	Space   space.Space       `json:"space"`
+	// Supernet is elastic (shared weights) or naive (weights of its own for every choice).
+	Supernet train.ModelKind `json:"supernet"`
+
+	Batch     int             `json:"batch"`
+	Optimiser train.Optimiser `json:"optimiser"`
+	// Shrinking trains the supernet, Scratch the baseline from random weights, Retrain every network cut out of the supernet.
+	Shrinking train.Schedule `json:"shrinking"`
+	Scratch   train.Schedule `json:"scratch"`
+	Retrain   train.Schedule `json:"retrain"`
+	// Checks is how often a single network's training is evaluated on the reported split, evenly spread and at its end.
+	Checks int `json:"checks"`
+	// RecalibrationBatches are the training batches over which a network's running statistics are computed anew.
+	RecalibrationBatches int `json:"recalibration_batches"`
+
+	Search search.Config `json:"search"`
+	Limits Limits        `json:"limits"`
+	// TableRounds and FinalRounds are the accepted measuring turns of the networks behind the latency table and of the final ones.
+	TableRounds int `json:"table_rounds"`
+	FinalRounds int `json:"final_rounds"`
+}
+
+// ScenesSize counts pictures. The splits are disjoint ranges of the scenes' indices.
+type ScenesSize struct {
+	Train      int `json:"train"`
+	Validation int `json:"search_validation"`
+	Test       int `json:"test"`
+}
+
+// Augmentation bounds the random changes of a training picture.
+type Augmentation struct {
+	MinScale   float64 `json:"min_scale"` // of the picture's size
+	MaxScale   float64 `json:"max_scale"`
+	Flip       bool    `json:"flip"` // horizontally, one time in two
+	Hue        float64 `json:"hue"`  // turns of the colour circle, either way
+	Saturation float64 `json:"saturation"`
+	Value      float64 `json:"value"`
+}
+
+// Limits bound the searched network. Zero is no limit, but for Latency, where it is the baseline's predicted latency over 1.2.
+type Limits struct {
+	Latency float64 `json:"latency_ms"`
+	MACs    float64 `json:"macs"`
+	Params  float64 `json:"params"`
+}
+
+// latencyShare is the default latency limit: the baseline's over this.
+const latencyShare = 1.2
+
+// Validate returns a misuse error that names the first setting that cannot be.
+func (c Config) Validate() error {
+	for _, n := range []struct {
+		name  string
+		value int
+		least int
+	}{
+		{"picture height", c.Height, 8}, {"picture width", c.Width, 8}, {"batch size", c.Batch, 1},
+		{"training scenes", c.Scenes.Train, 1}, {"search validation scenes", c.Scenes.Validation, 1}, {"test scenes", c.Scenes.Test, 1},
+		{"recalibration batches", c.RecalibrationBatches, 1}, {"checks", c.Checks, 0},
+		{"table rounds", c.TableRounds, 1}, {"final rounds", c.FinalRounds, 1},
+	} {
+		if n.value < n.least {
+			return misuse.Errorf("%s is %d; at least %d is needed", n.name, n.value, n.least)
+		}
+	}
+	if c.Supernet != train.Elastic && c.Supernet != train.Naive {
+		return misuse.Errorf("supernet %q is not known; elastic and naive are", c.Supernet)
+	}
+	for _, limit := range []float64{c.Limits.Latency, c.Limits.MACs, c.Limits.Params} {
+		if !(limit >= 0) || math.IsInf(limit, 0) {
+			return misuse.Errorf("a limit of %g; give a number above 0, or 0 for none", limit)
+		}
+	}
+	a := c.Augmentation
+	if !(a.MinScale > 0 && a.MaxScale >= a.MinScale) || !(a.Hue >= 0 && a.Saturation >= 0 && a.Value >= 0) {
+		return misuse.Errorf("augmentation %+v; scales are above 0 and ascending, jitters at least 0", a)
+	}
+	if err := c.Space.Validate(); err != nil {
+		return err
+	}
+	for name, s := range map[string]train.Schedule{"supernet": c.Shrinking, "from scratch": c.Scratch, "retraining": c.Retrain} {
+		if err := s.Validate(); err != nil {
+			return misuse.Errorf("schedule %s: %w", name, err)
+		}
+	}
+	if err := c.Optimiser.Validate(); err != nil {
+		return err
+	}
+	return c.Search.Validate()
+}
+
+// Network returns what is fixed about the networks for a number of classes.
+func (c Config) Network(classes int) space.Network {
+	return space.Network{Classes: classes, Strides: c.Strides, Widths: c.Widths}
+}
+
+// hash is the configuration's name in checkpoints: training with another one is another training. The place of the data is no part
+// of it, since folders move.
+func (c Config) hash() string {
+	c.Data = filepath.Base(c.Data)
+	text, err := json.Marshal(c)
+	if err != nil {
+		panic(fmt.Sprintf("run: a valid configuration is not JSON: %v", err))
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8])
+}
+
+// Folder is the default run folder.
+func (c Config) Folder() string {
+	return filepath.Join("runs", fmt.Sprintf("%s-%s-%d", filepath.Base(filepath.Clean(c.Data)), c.Preset, c.Seed))
+}

@@ -1,0 +1,159 @@
+package run
+
+import (
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/segnas/segnas/nas/misuse"
+	"github.com/segnas/segnas/nas/train"
+)
+
+// sizeFlag is a picture size such as 360x480: height, then width.
+type sizeFlag struct{ height, width *int }
+
+func (f sizeFlag) String() string {
+	if f.height == nil {
+		return ""
+	}
+	return strconv.Itoa(*f.height) + "x" + strconv.Itoa(*f.width)
+}
+
+func (f sizeFlag) Type() string { return "HxW" }
+
+func (f sizeFlag) Set(text string) error {
+	h, w, found := strings.Cut(text, "x")
+	height, err1 := strconv.Atoi(h)
+	width, err2 := strconv.Atoi(w)
+	if !found || err1 != nil || err2 != nil || height < 1 || width < 1 {
+		return misuse.Errorf("give height x width in pixels, such as 360x480")
+	}
+	*f.height, *f.width = height, width
+	return nil
+}
+
+// countFlag is a positive number that may end in k, M or G.
+type countFlag struct{ value *float64 }
+
+func (f countFlag) String() string {
+	if f.value == nil || *f.value == 0 {
+		return ""
+	}
+	return strconv.FormatFloat(*f.value, 'g', 4, 64)
+}
+
+func (f countFlag) Type() string { return "count" }
+
+func (f countFlag) Set(text string) error {
+	scale := 1.0
+	for suffix, s := range map[string]float64{"k": 1e3, "M": 1e6, "G": 1e9} {
+		if digits, found := strings.CutSuffix(text, suffix); found {
+			text, scale = digits, s
+			break
+		}
+	}
+	v, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(v > 0) || math.IsInf(v, 0) {
+		return misuse.Errorf("give a number above 0, such as 5.5G, 900M or 120k")
+	}
+	*f.value = v * scale
+	return nil
+}
+
+// scheduleFlag sets the number of steps of a schedule; its phases keep their proportions.
+type scheduleFlag struct{ schedule *train.Schedule }
+
+func (f scheduleFlag) String() string {
+	if f.schedule == nil {
+		return ""
+	}
+	return strconv.Itoa(f.schedule.Steps())
+}
+
+func (f scheduleFlag) Type() string { return "steps" }
+
+func (f scheduleFlag) Set(text string) error {
+	steps, err := strconv.Atoi(text)
+	if err != nil || steps < len(*f.schedule) {
+		return misuse.Errorf("give a number of steps, at least %d", len(*f.schedule))
+	}
+	*f.schedule = f.schedule.Scaled(float64(steps) / float64(f.schedule.Steps()))
+	return nil
+}
+
+// dataFlags registers what says which pictures are used, and how large.
+func dataFlags(fs *pflag.FlagSet, c *Config) {
+	fs.StringVar(&c.Data, "data", c.Data, `"scenes" (drawn street scenes) or a folder of pictures`)
+	fs.StringVar(&c.Format, "format", c.Format, "how the folder is read: auto, camvid or folder")
+	fs.StringVar(&c.Preset, "preset", c.Preset, "settings to begin with: "+presetNames())
+	fs.Uint64Var(&c.Seed, "seed", c.Seed, "seed of everything random")
+	fs.Var(sizeFlag{&c.Height, &c.Width}, "size", "network input, height x width")
+}
+
+// trainingFlags registers what shapes every training.
+func trainingFlags(fs *pflag.FlagSet, c *Config) {
+	fs.IntVar(&c.Batch, "batch", c.Batch, "pictures in a training step")
+	fs.Var(scheduleFlag{&c.Scratch}, "scratch-steps", "training steps of a network from random weights")
+	fs.Float64Var(&c.Optimiser.Clip, "clip", c.Optimiser.Clip, "largest gradient norm; 0 does not clip")
+	fs.IntVar(&c.Checks, "checks", c.Checks, "evaluations during a network's training")
+	fs.IntVar(&c.RecalibrationBatches, "recalibration-batches", c.RecalibrationBatches, "training batches for batch-norm statistics")
+	fs.IntVar(&c.Scenes.Train, "train-scenes", c.Scenes.Train, "scenes to train on")
+	fs.IntVar(&c.Scenes.Validation, "search-scenes", c.Scenes.Validation, "scenes to validate the search on")
+	fs.IntVar(&c.Scenes.Test, "test-scenes", c.Scenes.Test, "scenes to report on")
+}
+
+// searchFlags registers what shapes the supernet, the search and the finals.
+func searchFlags(fs *pflag.FlagSet, c *Config) {
+	fs.Var(scheduleFlag{&c.Shrinking}, "supernet-steps", "training steps of the supernet, over its three phases")
+	fs.Var(scheduleFlag{&c.Retrain}, "retrain-steps", "training steps of a network cut out of the supernet")
+	fs.StringVar((*string)(&c.Supernet), "supernet", string(c.Supernet), "elastic (shared weights) or naive")
+	fs.IntVar(&c.Search.Population, "population", c.Search.Population, "networks of the search's first generation")
+	fs.IntVar(&c.Search.Pool, "pool", c.Search.Pool, "best networks that become parents")
+	fs.IntVar(&c.Search.Mutants, "mutants", c.Search.Mutants, "children by mutation in a generation")
+	fs.IntVar(&c.Search.Crosses, "crosses", c.Search.Crosses, "children by crossing in a generation")
+	fs.IntVar(&c.Search.Generations, "generations", c.Search.Generations, "generations of the search, counting the first")
+	fs.BoolVar(&c.Search.Random, "random-search", c.Search.Random, "draw at random instead of evolving")
+	fs.Var(countFlag{&c.Limits.Latency}, "limit-ms", "most predicted latency in ms (default: the baseline's / 1.2)")
+	fs.Var(countFlag{&c.Limits.MACs}, "limit-macs", "most multiply-adds, such as 5.5G")
+	fs.Var(countFlag{&c.Limits.Params}, "limit-params", "most parameters, such as 900k")
+	fs.IntVar(&c.TableRounds, "table-rounds", c.TableRounds, "measuring turns behind the latency table")
+	fs.IntVar(&c.FinalRounds, "final-rounds", c.FinalRounds, "measuring turns of the final networks")
+}
+
+func presetNames() string {
+	var names []string
+	for _, p := range Presets() {
+		names = append(names, p.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// presetOf finds --preset and --data ahead of the full parse, since they decide the other flags' defaults.
+func presetOf(args []string) (Config, error) {
+	ahead := pflag.NewFlagSet("", pflag.ContinueOnError)
+	ahead.ParseErrorsAllowlist.UnknownFlags = true
+	ahead.Usage = func() {}
+	preset := ahead.String("preset", "", "")
+	data := ahead.String("data", ScenesData, "")
+	ahead.BoolP("help", "h", false, "")
+	if err := ahead.Parse(args); err != nil {
+		return Config{}, misuse.Errorf("%w", err)
+	}
+	return NewConfig(*preset, *data)
+}
+
+// parse parses a tool's arguments; usage is printed on a request for help. Errors are misuse, or pflag.ErrHelp.
+func parse(fs *pflag.FlagSet, args []string, operands string, s Streams) error {
+	fs.SortFlags = false
+	fs.SetOutput(s.Err)
+	fs.Usage = func() {
+		s.Err.Write([]byte("usage: " + fs.Name() + " [flags] " + operands + "\n" + fs.FlagUsages()))
+	}
+	err := fs.Parse(args)
+	if err == nil || err == pflag.ErrHelp {
+		return err
+	}
+	return misuse.Errorf("%w; %s --help lists the flags", err, fs.Name())
+}

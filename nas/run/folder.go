@@ -1,0 +1,118 @@
+package run
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/segnas/segnas/nas/misuse"
+)
+
+// The files of a run folder. Each training has a folder of its own in it, with its checkpoints and metrics.
+const (
+	configFile   = "config.json"
+	tableFile    = "table.jsonl"
+	traceFile    = "trace.jsonl"
+	resultFile   = "result.json"
+	winnerText   = "winner.txt"
+	winnerJSON   = "winner.json"
+	reportFile   = "report.html"
+	metricsFile  = "metrics.jsonl"
+	lockFile     = "lock"
+	measuredFile = "measured.json"
+)
+
+// folder is a run folder that this process alone uses.
+type folder struct {
+	path string
+	lock *os.File
+}
+
+// openFolder makes the folder where needed and locks it; the lock ends with the process, however that ends.
+func openFolder(path string) (*folder, error) {
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return nil, misuse.Errorf("run folder: %w", err)
+	}
+	lock, err := os.OpenFile(filepath.Join(path, lockFile), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, misuse.Errorf("run folder: %w", err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		lock.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, misuse.Errorf("%s is in use by another process; wait for it, or give another folder with --out", path)
+		}
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	return &folder{path, lock}, nil
+}
+
+func (f *folder) close() error { return f.lock.Close() }
+
+// file returns the path of a file in the folder.
+func (f *folder) file(name ...string) string {
+	return filepath.Join(append([]string{f.path}, name...)...)
+}
+
+// has reports whether the folder holds the file.
+func (f *folder) has(name ...string) bool {
+	_, err := os.Stat(f.file(name...))
+	return err == nil
+}
+
+// sub makes a folder inside and returns its path.
+func (f *folder) sub(name string) (string, error) {
+	path := f.file(name)
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return "", fmt.Errorf("run folder: %w", err)
+	}
+	return path, nil
+}
+
+// readJSON reads a file written by writeJSON. A file that is not there is fs.ErrNotExist, one that is no such JSON is misuse.
+func readJSON(path string, v any) error {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err == nil {
+		err = json.Unmarshal(text, v)
+	}
+	if err != nil {
+		return misuse.Errorf("%s: %w; remove it to make it anew", path, err)
+	}
+	return nil
+}
+
+// writeJSON replaces a file by v as JSON, at once and durably.
+func writeJSON(path string, v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return replaceFile(path, append(text, '\n'))
+}
+
+// replaceFile writes a file at once and durably: a reader finds the old content or the new one.
+func replaceFile(path string, content []byte) error {
+	temp := path + ".tmp"
+	file, err := os.Create(temp)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	if err == nil {
+		err = file.Sync()
+	}
+	if closeErr := file.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return os.Rename(temp, path)
+}

@@ -1,0 +1,67 @@
+package run
+
+import (
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/segnas/segnas/nas/misuse"
+	"github.com/segnas/segnas/nas/search"
+)
+
+var someSpeeds = Speeds{
+	SupernetStep: 130 * time.Millisecond, Step: 150 * time.Millisecond, Evaluation: 400 * time.Millisecond,
+	Test: 300 * time.Millisecond, Inference: 4 * time.Millisecond,
+}
+
+func TestFit_FillsTheBudgetAndNoMore(t *testing.T) {
+	for _, preset := range Presets() {
+		c, err := NewConfig(preset.Name, ScenesData)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, budget := range []time.Duration{4 * time.Minute, 25 * time.Minute, 8 * time.Hour} {
+			fitted, err := fit(c, someSpeeds, budget)
+			if err != nil {
+				t.Errorf("%s in %v: %v", preset.Name, budget, err)
+				continue
+			}
+			if err := fitted.Validate(); err != nil {
+				t.Errorf("%s in %v: %v", preset.Name, budget, err)
+			}
+			if total := estimate(fitted, someSpeeds).Total(); total > budget || total < budget*85/100 {
+				t.Errorf("%s in %v: planned for %v", preset.Name, budget, total)
+			}
+		}
+	}
+}
+
+func TestFit_RefusesABudgetTooSmallAndNamesOneThatIsNot(t *testing.T) {
+	c := scenesQuick()
+	if _, err := fit(c, someSpeeds, 10*time.Second); !misuse.Is(err) {
+		t.Errorf("10 s: %v", err)
+	}
+}
+
+func TestResized_KeepsNearTheNumberAsked(t *testing.T) {
+	for n := 24; n <= 1000; n += 61 {
+		c := resized(search.Thesis(), n)
+		if got := c.Evaluations(); got > n || float64(got) < 0.8*float64(n) || c.Validate() != nil {
+			t.Errorf("%d asked, %d made by %+v", n, got, c)
+		}
+	}
+	if c := resized(search.Thesis(), 1000); !reflect.DeepEqual(c, search.Thesis()) {
+		t.Errorf("the published settings became %+v", c)
+	}
+}
+
+func TestPresets_AreValid(t *testing.T) {
+	for _, p := range Presets() {
+		if c, err := NewConfig(p.Name, ScenesData); err != nil || c.Validate() != nil || c.Preset != p.Name {
+			t.Errorf("%s: %v, %v", p.Name, err, c.Validate())
+		}
+	}
+	if _, err := NewConfig("fast", ScenesData); !misuse.Is(err) {
+		t.Errorf("unknown preset: %v", err)
+	}
+}
