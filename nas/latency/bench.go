@@ -1,0 +1,247 @@
+package latency
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/segnas/segnas/nas/metrics"
+	"github.com/segnas/segnas/nas/space"
+)
+
+const (
+	warmWindow  = 4    // runs whose median is compared with that of the runs before
+	warmSteady  = 0.02 // medians this close, as a share, are steady
+	warmWindows = 16   // windows at most: a machine that never settles is the canary's business
+)
+
+// bench measures networks in turns on one device, beside one canary that stays open all the while.
+type bench struct {
+	dev    Device
+	setup  Setup
+	opt    Options
+	canary canary
+	base   *network      // the canary's network, open all the while
+	perRun time.Duration // of base, once warm
+
+	turns, rejected, disturbed int // so far, as in Conditions
+}
+
+// network is one network while it is measured.
+type network struct {
+	arch     space.Arch
+	ops      []space.Op
+	runner   Runner
+	turns    []turn
+	rejected int // turns
+}
+
+// turn is the recorded runs of one network between the canary's visits ends-1 and ends.
+type turn struct {
+	ends int
+	runs []Sample
+}
+
+func newBench(ctx context.Context, dev Device, setup Setup, opt Options) (*bench, error) {
+	opt = opt.withDefaults()
+	b := &bench{dev: dev, setup: setup, opt: opt, canary: canary{tolerance: opt.Tolerance}}
+	var err error
+	if b.base, b.perRun, err = b.open(ctx, space.Baseline()); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *bench) close() error { return b.base.runner.Close() }
+
+// open opens a network, warms it up and returns it with its steady time.
+func (b *bench) open(ctx context.Context, a space.Arch) (*network, time.Duration, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, 0, err
+	}
+	r, err := b.dev.Open(ctx, b.setup.Network, a, b.setup.H, b.setup.W, b.setup.Batch)
+	if err != nil {
+		return nil, 0, fmt.Errorf("open network %s at %dx%d: %w", a, b.setup.H, b.setup.W, err)
+	}
+	n := &network{arch: a, ops: b.setup.Network.Ops(a, b.setup.H, b.setup.W), runner: r}
+	steady, err := n.warm(ctx)
+	if err != nil {
+		return nil, 0, errors.Join(err, r.Close())
+	}
+	return n, steady, nil
+}
+
+// run is one run; a device that does not time every operation is a fault of its implementation.
+func (n *network) run(ctx context.Context) (Sample, error) {
+	if err := ctx.Err(); err != nil {
+		return Sample{}, err
+	}
+	s, err := n.runner.Run()
+	if err != nil {
+		return Sample{}, fmt.Errorf("run network %s: %w", n.arch, err)
+	}
+	if len(s.Ops) != len(n.ops) {
+		return Sample{}, fmt.Errorf("run network %s: the device timed %d operations of %d", n.arch, len(s.Ops), len(n.ops))
+	}
+	return s, nil
+}
+
+// warm runs the network until the median of a few runs is steady and returns that median.
+func (n *network) warm(ctx context.Context) (time.Duration, error) {
+	var before float64
+	for range warmWindows {
+		totals := make([]float64, warmWindow)
+		for i := range totals {
+			s, err := n.run(ctx)
+			if err != nil {
+				return 0, err
+			}
+			totals[i] = float64(s.Total)
+		}
+		now := metrics.Median(totals)
+		steady := before > 0 && max(now, before) <= min(now, before)*(1+warmSteady)
+		before = now
+		if steady {
+			break
+		}
+	}
+	return duration(before), nil
+}
+
+// take is a turn: one run that brings the network's weights back into the caches, then the recorded ones.
+func (n *network) take(ctx context.Context, count int) ([]Sample, error) {
+	if _, err := n.run(ctx); err != nil {
+		return nil, err
+	}
+	runs := make([]Sample, count)
+	for i := range runs {
+		var err error
+		if runs[i], err = n.run(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return runs, nil
+}
+
+// visit runs the canary once more.
+func (b *bench) visit(ctx context.Context) error {
+	runs, err := b.base.take(ctx, b.opt.Take)
+	if err != nil {
+		return err
+	}
+	level := slices.MinFunc(runs, func(x, y Sample) int { return cmp.Compare(x.Total, y.Total) }).Total
+	if level <= 0 {
+		return fmt.Errorf("run network %s: the device reports %v for a whole run", b.base.arch, level)
+	}
+	b.canary.levels = append(b.canary.levels, float64(level))
+	return nil
+}
+
+// measure opens the networks together, runs them in turns and returns them with turns enough; progress counts the accepted
+// turns on top of done.
+func (b *bench) measure(ctx context.Context, archs []space.Arch, progress func(done int, note string)) (nets []*network, err error) {
+	defer func() {
+		for _, n := range nets {
+			err = errors.Join(err, n.runner.Close())
+		}
+	}()
+	progress(0, "warm up")
+	for _, a := range archs {
+		n, _, err := b.open(ctx, a)
+		if err != nil {
+			return nets, err
+		}
+		nets = append(nets, n)
+	}
+	if err := b.visit(ctx); err != nil {
+		return nets, err
+	}
+	for range b.opt.Rounds * b.opt.Attempts {
+		if err := b.round(ctx, nets); err != nil {
+			return nets, err
+		}
+		accepted, taken, enough := b.count(nets)
+		progress(accepted, b.note(taken))
+		if enough {
+			break
+		}
+	}
+	for _, n := range nets {
+		b.choose(n)
+	}
+	return nets, nil
+}
+
+// round gives every network one turn, the canary in between as often as Options.Interval asks.
+func (b *bench) round(ctx context.Context, nets []*network) error {
+	turnTime := max(1, b.perRun*time.Duration(b.opt.Take+1))
+	per := int(max(1, b.opt.Interval/turnTime))
+	for group := range slices.Chunk(nets, per) {
+		for _, n := range group {
+			runs, err := n.take(ctx, b.opt.Take)
+			if err != nil {
+				return err
+			}
+			n.turns = append(n.turns, turn{ends: len(b.canary.levels), runs: runs})
+		}
+		if err := b.visit(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// count returns the accepted turns, at most Rounds a network, all turns, and whether every network has enough. A better quiet
+// level found later takes back earlier acceptance.
+func (b *bench) count(nets []*network) (accepted, taken int, enough bool) {
+	quiet := b.canary.quiet()
+	enough = true
+	for _, n := range nets {
+		calm := 0
+		for _, t := range n.turns {
+			if b.canary.calm(t.ends, quiet) {
+				calm++
+			}
+		}
+		accepted += min(calm, b.opt.Rounds)
+		taken += len(n.turns)
+		enough = enough && calm >= b.opt.Rounds
+	}
+	return accepted, taken, enough
+}
+
+func (b *bench) note(taken int) string {
+	last := b.canary.levels[len(b.canary.levels)-1]
+	return fmt.Sprintf("%d turns taken, canary %+.0f%%", taken, 100*(last/b.canary.quiet()-1))
+}
+
+// choose keeps the network's accepted turns. A machine that was never quiet long enough leaves too few: then the Rounds turns
+// beside the least slow canaries are kept, and the network counts as disturbed.
+func (b *bench) choose(n *network) {
+	all := len(n.turns)
+	quiet := b.canary.quiet()
+	slices.SortStableFunc(n.turns, func(x, y turn) int { return cmp.Compare(b.canary.worst(x.ends), b.canary.worst(y.ends)) })
+	calm := 0
+	for calm < all && b.canary.calm(n.turns[calm].ends, quiet) {
+		calm++
+	}
+	if calm < b.opt.Rounds {
+		calm = min(b.opt.Rounds, all)
+		b.disturbed++
+	}
+	n.turns, n.rejected = n.turns[:calm], all-calm
+	b.turns += all
+	b.rejected += all - calm
+}
+
+// scale brings a turn's times to the canary's quiet level.
+func (b *bench) scale(t turn) float64 { return b.canary.quiet() / b.canary.noise(t.ends) }
+
+func (b *bench) conditions() Conditions {
+	c := b.canary.conditions()
+	c.Turns, c.Rejected, c.Disturbed = b.turns, b.rejected, b.disturbed
+	return c
+}
