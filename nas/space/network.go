@@ -1,10 +1,6 @@
 package space
 
-import (
-	"fmt"
-
-	"github.com/segnas/segnas/nas/misuse"
-)
+import "github.com/segnas/segnas/nas/misuse"
 
 // The stem is not searched: a dense 3x3 convolution and two depthwise-separable ones, all of stride 2.
 const (
@@ -49,10 +45,11 @@ func (n Network) Validate() error {
 // (any positive size). The training's auxiliary heads are no part of it. n and a must be valid.
 func (n Network) Ops(a Arch, h, w int) []Op {
 	h8, w8 := down(h, stemStride), down(w, stemStride)
-	ops := []Op{{
+	ops := make([]Op, 0, 1+Stages*MaxDepth+3)
+	ops = append(ops, Op{
 		Kind: Stem, Name: "stem", InH: h, InW: w, InC: pictureChannels, OutH: h8, OutW: w8, OutC: StemChannels,
 		Kernel: 3, Stride: stemStride,
-	}}
+	})
 	x := ops[0]
 	for s, depth := range a.Depth {
 		for i, b := range a.Blocks[s][:depth] {
@@ -61,7 +58,7 @@ func (n Network) Ops(a Arch, h, w int) []Op {
 				stride = n.Strides[s]
 			}
 			x = Op{
-				Kind: MBConv, Name: fmt.Sprintf("stage%d.block%d", s+1, i+1),
+				Kind: MBConv, Name: blockName(s, i),
 				InH: x.OutH, InW: x.OutW, InC: x.OutC,
 				OutH: down(x.OutH, stride), OutW: down(x.OutW, stride), OutC: n.Widths[s],
 				Kernel: int(b.Kernel), Stride: stride, Expand: int(b.Expand),
@@ -76,6 +73,11 @@ func (n Network) Ops(a Arch, h, w int) []Op {
 		Op{Kind: Fuse, Name: "fuse", InH: x.OutH, InW: x.OutW, InC: c, OutH: h8, OutW: w8, OutC: c},
 		Op{Kind: Head, Name: "head", InH: h8, InW: w8, InC: c, OutH: h, OutW: w, OutC: n.Classes, Kernel: 3, Stride: 1},
 	)
+}
+
+// blockName is stage1.block1 and so on. A search lists the operations of thousands of networks, so it is kept cheap.
+func blockName(s, i int) string {
+	return "stage" + string(rune('1'+s)) + ".block" + string(rune('1'+i))
 }
 
 // MACs returns the multiply-adds of the inference network of a for a picture of h x w pixels.

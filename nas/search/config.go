@@ -1,0 +1,88 @@
+// Package search finds the architecture of the highest validation mIoU within limits on latency, multiply-adds or parameters, by
+// the evolution of the method: a generation of random networks, then generations of mutants and crosses of the last one's best.
+//
+// A search is a function of its configuration, space, limits and evaluator: the random source of each generation is seeded by
+// (seed, generation) alone, and a whole generation is drawn before any of it is evaluated. So a search that was killed draws the
+// same networks again, takes the finished scores from its trace, and ends as if nothing had happened.
+package search
+
+import (
+	"context"
+
+	"github.com/segnas/segnas/nas/misuse"
+	"github.com/segnas/segnas/nas/space"
+)
+
+// Score is what an evaluation finds out about a network.
+type Score struct {
+	MIoU float64 `json:"miou"` // mean IoU on the search's validation set, a share
+}
+
+// Evaluator scores networks, as a rule by cutting them out of a supernet. It must be a function of the network: a resumed search
+// mixes scores of both runs. Run calls it from one goroutine, never twice for a network.
+type Evaluator interface {
+	Evaluate(ctx context.Context, a space.Arch) (Score, error)
+}
+
+// Config is what shapes a search beside the space and the limits.
+type Config struct {
+	Population  int     `json:"population"`  // networks of the first generation, drawn at random
+	Pool        int     `json:"pool"`        // best networks of a generation that become parents
+	Mutants     int     `json:"mutants"`     // children by mutation in each later generation
+	Crosses     int     `json:"crosses"`     // children by crossing in each later generation
+	Generations int     `json:"generations"` // counting the first
+	MutateProb  float64 `json:"mutate_prob"` // with which each gene of a mutant is redrawn
+	Seed        uint64  `json:"seed"`
+	MaxTries    int     `json:"max_tries"` // draws for one new network within the limits before giving up
+	Random      bool    `json:"random"`    // random search at equal evaluations: the baseline that evolution has to beat
+
+	// Fingerprint names what the evaluator depends on, such as a hash of the weights and of the validation set, so that a trace
+	// made with other weights is refused. It may be empty.
+	Fingerprint string `json:"fingerprint"`
+
+	TracePath string      `json:"-"` // JSON lines, written as the search goes and resumed from; "" for none
+	Progress  func(Event) `json:"-"` // called after every evaluation from Run's goroutine; may be nil
+}
+
+// Event reports one evaluation.
+type Event struct {
+	Evaluation Evaluation
+	Best       Evaluation // so far
+	Done       int        // evaluations so far, this one included
+	Total      int        // evaluations in all, unless the space runs out of networks
+	Replayed   bool       // taken from the trace, in no time
+}
+
+// Thesis returns the published settings: 1000 networks in 10 generations.
+func Thesis() Config {
+	return Config{Population: 100, Pool: 50, Mutants: 50, Crosses: 50, Generations: 10, MutateProb: 0.2, MaxTries: 10_000}
+}
+
+// Scenes returns settings small enough for a first run within minutes: 60 networks in 5 generations.
+func Scenes() Config {
+	return Config{Population: 12, Pool: 6, Mutants: 6, Crosses: 6, Generations: 5, MutateProb: 0.2, MaxTries: 10_000}
+}
+
+// Evaluations returns the number of networks that a search evaluates, unless the space runs out of them.
+func (c Config) Evaluations() int {
+	return c.Population + (c.Generations-1)*(c.Mutants+c.Crosses)
+}
+
+// Validate returns a misuse error unless the settings make a search.
+func (c Config) Validate() error {
+	switch {
+	case c.Population < 1:
+		return misuse.Errorf("search with a population of %d; at least 1 is needed", c.Population)
+	case c.Generations < 1:
+		return misuse.Errorf("search of %d generations; at least 1 is needed", c.Generations)
+	case c.Pool < 1 || c.Pool > c.Population:
+		return misuse.Errorf("search with a pool of %d parents out of %d networks; give 1 to %d", c.Pool, c.Population, c.Population)
+	case c.Mutants < 0 || c.Crosses < 0 || c.Generations > 1 && c.Mutants+c.Crosses == 0:
+		return misuse.Errorf("search with %d mutants and %d crosses a generation; neither may be negative, nor both 0", c.Mutants, c.Crosses)
+	case !(c.MutateProb > 0 && c.MutateProb <= 1):
+		return misuse.Errorf("search with mutation probability %v; give more than 0 and at most 1", c.MutateProb)
+	case c.MaxTries < 1:
+		return misuse.Errorf("search with %d tries for a network; at least 1 is needed", c.MaxTries)
+	}
+	return nil
+}
