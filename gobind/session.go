@@ -1,0 +1,180 @@
+package gobind
+
+/*
+#include "call.h"
+*/
+import "C"
+
+import (
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"time"
+	"unsafe"
+)
+
+// LayerKind is what a Layer of a deployed network computes.
+type LayerKind int
+
+const (
+	LayerConv3x3     LayerKind = iota // Weights [9*Cin][Channels], Bias [Channels]
+	LayerDWConv                       // Weights [Kernel*Kernel][C], Bias [C]
+	LayerPWConv                       // Weights [Cin][Channels], Bias [Channels]; Input2 >= 0 is added after the bias
+	LayerUpsampleAdd                  // Input resized bilinearly to Input2's size and added to it
+	LayerLabels                       // logits resized to the network input's size and argmaxed: the last layer
+)
+
+// Layer is one layer of a deployed network, batch norm folded into its weights. Layer i makes value i+1; value 0 is the network's input.
+type Layer struct {
+	Kind     LayerKind
+	Input    int // value
+	Input2   int // value, or -1
+	Channels int // of the output of LayerConv3x3 and LayerPWConv; 0 elsewhere
+	Kernel   int // LayerDWConv: 3, 5 or 7
+	Stride   int // LayerConv3x3 and LayerDWConv: 1 or 2
+	ReLU     bool
+	Group    int // timing group, >= 0, never decreasing from layer to layer
+	Weights  []float32
+	Bias     []float32
+}
+
+// Session is a deployed network, planned once and replayed without allocating. It has one user at a time.
+type Session struct {
+	c      *C.segnas_session
+	call   *call
+	busy   atomic.Bool
+	input  int // float32's
+	output int // bytes
+	groups int
+	close  closer
+}
+
+// NewSession plans a network for inputs [n,h,w,c]. Weights and biases are copied.
+func (x *Context) NewSession(layers []Layer, n, h, w, c int) (*Session, error) {
+	if err := x.checkOpen("a session"); err != nil {
+		return nil, err
+	}
+	var pinner runtime.Pinner
+	defer pinner.Unpin()
+	list := (*C.segnas_layer)(C.calloc(C.size_t(len(layers)+1), C.sizeof_segnas_layer))
+	defer C.free(unsafe.Pointer(list))
+	if err := checkLengths(layers, c); err != nil {
+		return nil, err
+	}
+	groups := 0
+	for i, l := range layers {
+		unsafe.Slice(list, len(layers))[i] = C.segnas_layer{
+			size: C.sizeof_segnas_layer, kind: C.int32_t(l.Kind), input: C.int32_t(l.Input), input2: C.int32_t(l.Input2),
+			channels: C.int32_t(l.Channels), kernel: C.int32_t(l.Kernel), stride: C.int32_t(l.Stride), relu: flag(l.ReLU), group: C.int32_t(l.Group),
+			weights: pinned(&pinner, l.Weights), bias: pinned(&pinner, l.Bias),
+		}
+		groups = max(groups, l.Group+1)
+	}
+	call := newCall()
+	handle := (**C.segnas_session)(C.calloc(1, C.size_t(unsafe.Sizeof(uintptr(0)))))
+	defer C.free(unsafe.Pointer(handle))
+	status := C.segnas_session_create(x.shared.c, list, C.int32_t(len(layers)), C.int32_t(n), C.int32_t(h), C.int32_t(w), C.int32_t(c), handle, &call.err)
+	if err := call.check(status); err != nil {
+		C.free(unsafe.Pointer(call))
+		return nil, err
+	}
+	s := &Session{c: *handle, call: call, input: n * h * w * c, groups: groups}
+	s.output = int(C.segnas_session_output_bytes(s.c))
+	session, shared := s.c, x.shared.use()
+	s.close = closeOnce(s, func() {
+		C.segnas_session_destroy(session)
+		C.free(unsafe.Pointer(call))
+		shared.drop()
+	})
+	return s, nil
+}
+
+// pinned returns the address of a host array that C structures may point to until the pinner unpins.
+func pinned(p *runtime.Pinner, values []float32) *C.float {
+	if len(values) == 0 {
+		return nil
+	}
+	p.Pin(&values[0])
+	return (*C.float)(&values[0])
+}
+
+// checkLengths refuses host arrays shorter or longer than their layers need: C reads as much as the shapes say.
+func checkLengths(layers []Layer, inputChannels int) error {
+	channels := []int{inputChannels}
+	for i, l := range layers {
+		if l.Input < 0 || l.Input > i || l.Input2 > i {
+			return &Error{InvalidArgument, fmt.Sprintf("layer %d takes values %d and %d; only values 0 to %d come before it", i, l.Input, l.Input2, i)}
+		}
+		in := channels[l.Input]
+		out, weights := in, 0
+		switch l.Kind {
+		case LayerConv3x3:
+			out, weights = l.Channels, 9*in*l.Channels
+		case LayerPWConv:
+			out, weights = l.Channels, in*l.Channels
+		case LayerDWConv:
+			weights = l.Kernel * l.Kernel * in
+		}
+		bias := 0
+		if weights > 0 {
+			bias = out
+		}
+		if len(l.Weights) != weights || len(l.Bias) != bias {
+			return &Error{InvalidArgument, fmt.Sprintf("layer %d has %d weights and %d biases, should have %d and %d", i, len(l.Weights), len(l.Bias), weights, bias)}
+		}
+		channels = append(channels, out)
+	}
+	return nil
+}
+
+// Close releases the session; it must not be running.
+func (s *Session) Close() { s.close.run() }
+
+// OutputBytes returns the size of the output: one byte a pixel for labels, four a value for float32 outputs.
+func (s *Session) OutputBytes() int { return s.output }
+
+// Groups returns the number of timing groups.
+func (s *Session) Groups() int { return s.groups }
+
+// ActivationBytes returns the peak memory of activations, scratch included.
+func (s *Session) ActivationBytes() int { return int(C.segnas_session_activation_bytes(s.c)) }
+
+// WeightBytes returns the memory of the packed weights.
+func (s *Session) WeightBytes() int { return int(C.segnas_session_weight_bytes(s.c)) }
+
+// Run computes the label map [N,H,W] of input [N,H,W,C]. groupTimes, of length Groups, receives the time that each timing group took,
+// stamped inside the run; nil: not wanted. The slices are borrowed for the call.
+func (s *Session) Run(input []float32, labels []uint8, groupTimes []time.Duration) error {
+	if len(labels) != s.output {
+		return &Error{InvalidArgument, fmt.Sprintf("the session's output has %d bytes, not %d", s.output, len(labels))}
+	}
+	return s.run(input, unsafe.Pointer(unsafe.SliceData(labels)), groupTimes)
+}
+
+// RunFloat32 is Run for a network whose last layer is not LayerLabels.
+func (s *Session) RunFloat32(input, output []float32, groupTimes []time.Duration) error {
+	if 4*len(output) != s.output {
+		return &Error{InvalidArgument, fmt.Sprintf("the session's output has %d bytes, not %d", s.output, 4*len(output))}
+	}
+	return s.run(input, unsafe.Pointer(unsafe.SliceData(output)), groupTimes)
+}
+
+func (s *Session) run(input []float32, output unsafe.Pointer, groupTimes []time.Duration) error {
+	if len(input) != s.input {
+		return &Error{InvalidArgument, fmt.Sprintf("the session's input has %d values, not %d", s.input, len(input))}
+	}
+	if groupTimes != nil && len(groupTimes) != s.groups {
+		return &Error{InvalidArgument, fmt.Sprintf("the session has %d timing groups, not %d", s.groups, len(groupTimes))}
+	}
+	if s.busy.Swap(true) {
+		return &Error{Busy, "the session is in use by another goroutine"}
+	}
+	defer s.busy.Store(false)
+	if s.close.closed() {
+		return &Error{InvalidArgument, "the session is closed"}
+	}
+	times := (*C.int64_t)(unsafe.Pointer(unsafe.SliceData(groupTimes)))
+	err := s.call.check(C.segnas_session_run(s.c, (*C.float)(unsafe.SliceData(input)), output, times, &s.call.err))
+	runtime.KeepAlive(s)
+	return err
+}
