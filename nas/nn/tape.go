@@ -171,6 +171,12 @@ func (t *Tape) record(backward func(*Tape, *node, gobind.Tensor, int32), x, othe
 	return &t.nodes[len(t.nodes)-1]
 }
 
+// Fail makes the tape fail, as a failing layer does; the first failure counts.
+func (t *Tape) Fail(err error) {
+	t.where = "model"
+	t.fail(err)
+}
+
 func (t *Tape) fail(err error) {
 	if t.err == nil && err != nil {
 		t.err = fmt.Errorf("%s: %w", t.where, err)

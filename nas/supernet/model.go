@@ -1,0 +1,134 @@
+package supernet
+
+import (
+	"fmt"
+
+	"github.com/segnas/segnas/gobind"
+	"github.com/segnas/segnas/nas/nn"
+	"github.com/segnas/segnas/nas/space"
+)
+
+// Outputs are the logits [N,h,w,classes] of a pass, at 1/8 of the picture's size.
+type Outputs struct {
+	Logits nn.Value
+	Aux    []nn.Value // of the auxiliary heads, after the stem and after the fuse, when training; valid until the model's next Forward
+}
+
+// Model is a network of one or many architectures. It belongs to one goroutine at a time.
+type Model interface {
+	// Params returns the learned parameters, in a fixed order.
+	Params() []*nn.Param
+	// Norms returns the batch norms, whose running statistics are the rest of the model's state.
+	Norms() []*nn.BatchNorm
+	// Network returns what the model fixes around the searched blocks.
+	Network() space.Network
+	// Forward runs architecture a on pictures x [N,H,W,3] of any size. An architecture that the model does not hold fails the tape.
+	Forward(t *nn.Tape, x nn.Value, a space.Arch, mode nn.Mode) Outputs
+	// Close releases the model's memory.
+	Close()
+}
+
+// Elastic is the supernet that shares weights three ways: smaller kernels are transformed centres of the largest, smaller expand ratios
+// and depths are prefixes.
+type Elastic struct {
+	network
+	sp space.Space
+}
+
+// Naive is the one-shot supernet without sharing: every position of a block has weights of its own for each choice of kernel and expand
+// ratio, and a no-op among the choices beyond the shallowest depth. Since blocks after a no-op are no-ops too, the depth says all.
+type Naive struct {
+	network
+	sp space.Space
+}
+
+// Plain is the network of one architecture.
+type Plain struct {
+	network
+	arch space.Arch
+}
+
+// Space returns the architectures that the supernet holds.
+func (m *Elastic) Space() space.Space { return m.sp }
+
+// Space returns the architectures that the supernet holds.
+func (m *Naive) Space() space.Space { return m.sp }
+
+// Arch returns the network's architecture.
+func (m *Plain) Arch() space.Arch { return m.arch }
+
+// network is the parts that all models are made of. They differ in what blocks they have.
+type network struct {
+	ctx    *gobind.Context
+	net    space.Network
+	store  *nn.Store
+	stem   stem
+	blocks [space.Stages][space.MaxDepth]map[space.Block]*mbconv // by choice
+	detail dwSep
+	head   [2]dwSep
+	logits *nn.Classifier
+	aux    [2]auxHead // after the stem, after the fuse
+	values [2]nn.Value
+}
+
+func (n *network) Params() []*nn.Param    { return n.store.Params() }
+func (n *network) Norms() []*nn.BatchNorm { return n.store.Norms() }
+func (n *network) Network() space.Network { return n.net }
+func (n *network) Close()                 { n.store.Close() }
+func (n *network) parts() *network        { return n }
+
+// holds returns an error unless the model has all blocks of a.
+func (n *network) holds(a space.Arch) error {
+	for s, depth := range a.Depth {
+		for i := range min(depth, space.MaxDepth) {
+			if n.blocks[s][i][a.Blocks[s][i]] == nil {
+				b := a.Blocks[s][i]
+				return fmt.Errorf("the model has no block of kernel %d and expand ratio %d at stage %d block %d, which %v wants", b.Kernel, b.Expand, s+1, i+1, a)
+			}
+		}
+	}
+	return a.Validate()
+}
+
+func (n *network) Forward(t *nn.Tape, x nn.Value, a space.Arch, mode nn.Mode) Outputs {
+	if err := n.holds(a); err != nil {
+		t.Fail(err)
+		return Outputs{}
+	}
+	var out Outputs
+	stem := n.stem.forward(t, x, mode)
+	if mode.Trains() {
+		n.values[0] = n.aux[0].forward(t, stem, mode)
+	}
+	context := n.context(t, stem, a, mode)
+	detail := n.detail.forward(t, stem, mode)
+	t.Drop(stem)
+	fused := t.UpsampleAdd(context, detail)
+	t.Drop(context)
+	if mode.Trains() {
+		n.values[1] = n.aux[1].forward(t, fused, mode)
+		out.Aux = n.values[:]
+	}
+	first := n.head[0].forward(t, fused, mode)
+	t.Drop(fused)
+	second := n.head[1].forward(t, first, mode)
+	t.Drop(first)
+	out.Logits = n.logits.Forward(t, second, mode)
+	t.Drop(second)
+	return out
+}
+
+// context runs the searched branch: the first blocks of each stage, as many as its depth.
+func (n *network) context(t *nn.Tape, stem nn.Value, a space.Arch, mode nn.Mode) nn.Value {
+	x := stem
+	for s, depth := range a.Depth {
+		for i, b := range a.Blocks[s][:depth] {
+			y := n.blocks[s][i][b].forward(t, x, b, mode)
+			if x != stem {
+				t.Drop(x)
+			}
+			x = y
+		}
+	}
+	return x
+}
