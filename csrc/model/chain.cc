@@ -1,0 +1,105 @@
+// The fused chain. A piece is a column tile of a row band of one picture. Walking down, it keeps the k latest middle rows of its tile (halo
+// columns included) in a ring; each output row is then one depthwise row and one small GEMM, both on data that never left L2.
+//
+// For 64 -> 384 -> 64 at 128x256 (k 3): 1.72 GMACs; bytes 8.4 MB read + 8.4 MB written, instead of 218 MB with the middle in memory. The
+// halo costs (tile + 2) / tile of the expand.
+#include <algorithm>
+
+#include "session.h"
+
+namespace segnas {
+namespace {
+
+struct Piece {
+  const Run &run;
+  const Step &step;
+  int64_t picture, row_begin, row_end, column_begin, column_end;
+  int64_t middle_begin, middle_end;  // middle columns in the ring
+  float *ring, *line;                // [kernel][middle columns][middle channels], [tile columns][middle channels]
+
+  const Plan &plan() const { return run.plan(); }
+  const Layer &first() const { return plan().layers[step.first]; }
+  const Layer &depthwise() const { return plan().layers[step.depthwise]; }
+  const Layer &project() const { return plan().layers[step.project]; }
+  const Kernels &kernels() const { return *run.session->context->kernels; }
+  float *slot(int64_t row) const { return ring + row % depthwise().kernel * (middle_end - middle_begin) * depthwise().cin; }
+};
+
+const float *input_row(const Piece &p, int64_t row) {
+  const Value &x = p.plan().values[p.step.input];
+  return p.run.read(p.step.input) + (p.picture * x.h + row) * x.w * x.c;
+}
+
+// Middle row `row` into its slot of the ring.
+void make_middle_row(const Piece &p, int64_t row) {
+  const Layer &e = p.first();
+  const Value &x = p.plan().values[p.step.input];
+  int64_t columns = p.middle_end - p.middle_begin;
+  if (e.kind == SEGNAS_LAYER_PWCONV) {
+    p.kernels().pwconv.rows(input_row(p, row) + p.middle_begin * x.c, x.c, columns, e.weights, e.cin, e.channels, e.bias, nullptr, 0, e.relu,
+                            p.slot(row), e.channels);
+    return;
+  }
+  const float *rows[3];
+  for (int64_t u = 0; u < 3; u++) {
+    int64_t from = row * e.stride + u - 1;
+    rows[u] = from >= 0 && from < x.h ? input_row(p, from) : nullptr;
+  }
+  p.kernels().conv3x3.row[e.stride - 1](rows, x.w, x.c, p.middle_begin * e.stride, e.cin, e.weights, e.bias, e.relu, e.channels, columns,
+                                        e.channels, p.slot(row));
+}
+
+void make_output_row(const Piece &p, int64_t row, int64_t middle_h, int64_t middle_w) {
+  const Layer &d = p.depthwise(), &e = p.project();
+  const Value &y = p.plan().values[p.step.output];
+  const float *rows[7];
+  for (int64_t u = 0; u < d.kernel; u++) {
+    int64_t from = row * d.stride + u - d.kernel / 2;
+    bool inside = from >= 0 && from < middle_h;
+    rows[u] = !inside ? nullptr : p.step.expands ? p.slot(from) : input_row(p, from);
+  }
+  int64_t origin = p.step.expands ? p.middle_begin : 0;
+  int64_t columns = p.column_end - p.column_begin;
+  p.kernels().dwconv.row[(d.kernel - 3) / 2][d.stride - 1](rows, p.step.expands ? p.middle_end - p.middle_begin : middle_w, d.cin,
+                                                           p.column_begin * d.stride - origin, d.weights, d.cin, d.bias, d.relu, d.cin, columns,
+                                                           d.cin, p.line, nullptr);
+  int64_t at = ((p.picture * y.h + row) * y.w + p.column_begin) * y.c;
+  const float *residual = e.input2 >= 0 ? p.run.read(e.input2) + at : nullptr;
+  p.kernels().pwconv.rows(p.line, d.cin, columns, e.weights, e.cin, e.channels, e.bias, residual, y.c, e.relu, p.run.write(p.step.output) + at, y.c);
+}
+
+void run_piece(const Piece &p) {
+  const Layer &d = p.depthwise();
+  const Value &middle = p.plan().values[d.input];
+  int64_t made = std::max<int64_t>(0, p.row_begin * d.stride - d.kernel / 2);
+  for (int64_t row = p.row_begin; row < p.row_end; row++) {
+    if (p.step.expands) {
+      int64_t needed = std::min(middle.h, row * d.stride + d.kernel / 2 + 1);
+      for (; made < needed; made++) make_middle_row(p, made);
+    }
+    make_output_row(p, row, middle.h, middle.w);
+  }
+}
+
+}  // namespace
+
+void run_chain(const Run &run, const Step &step) {
+  const Plan &plan = run.plan();
+  const Value &y = plan.values[step.output];
+  const Layer &d = plan.layers[step.depthwise];
+  const Value &middle = plan.values[d.input];
+  const Tiling &t = step.tiling;
+  int64_t tile = (y.w + t.tiles - 1) / t.tiles, band = (y.h + t.bands - 1) / t.bands;
+  void *scratch = run.session->scratch.reserve(0);
+  run.session->context->pool->run(plan.n * t.tiles * t.bands, [&](int64_t i, int worker) {
+    int64_t column = i % t.tiles * tile, row = i / t.tiles % t.bands * band;
+    Piece p{run, step, i / (t.tiles * t.bands), row, std::min(y.h, row + band), column, std::min(y.w, column + tile), 0, 0, nullptr, nullptr};
+    if (p.row_begin >= p.row_end || p.column_begin >= p.column_end) return;
+    middle_range(d.kernel, d.stride, middle.w, p.column_begin, p.column_end, &p.middle_begin, &p.middle_end);
+    p.ring = run.scratch(worker, scratch);
+    p.line = p.ring + (step.expands ? d.kernel * t.ring_columns * d.cin : 0);
+    run_piece(p);
+  });
+}
+
+}  // namespace segnas

@@ -1,0 +1,171 @@
+// Matrix products on row-major views, C[m,n] = A[m,k] B[k,n]: what every pointwise convolution is made of.
+//
+// Tile: kTileRows x 2 vectors of C in registers, one pass over k: per step 2 loads of B, kTileRows broadcasts of A and 2 kTileRows FMAs,
+// so the FMA ports are the bound from k >= 16 on. B is packed once per call into panels [ceil(n/kPanel)][k][kPanel] (zero padded), which
+// makes its loads contiguous; A is read in place, since pixel rows are contiguous already.
+// Order: every element of C is one chain of FMAs over ascending k, starting from the bias. Tile position, tails and strides do not change it.
+constexpr int kPanel = 2 * kLanes;
+
+// What happens to a tile before it is stored: c = [relu](a b + bias + residual).
+struct Epilogue {
+  const float *bias;      // [n] or nullptr
+  const float *residual;  // rows of residual_pitch, or nullptr
+  int64_t residual_pitch;
+  bool relu;
+};
+
+static inline int64_t panel_floats(int64_t k, int64_t n) { return (n + kPanel - 1) / kPanel * kPanel * k; }
+
+// b: [k, n] with row pitch ldb; transposed: b is [n, k] with row pitch ldb and its transpose is packed.
+static void pack_panels(const float *b, int64_t ldb, bool transposed, int64_t k, int64_t n, float *panels) {
+  for (int64_t j = 0; j < n; j += kPanel) {
+    int cols = (int)(n - j < kPanel ? n - j : kPanel);
+    for (int64_t i = 0; i < k; i++, panels += kPanel) {
+      if (!transposed) {
+        store(panels, load_first(b + i * ldb + j, cols));
+        store(panels + kLanes, load_first(b + i * ldb + j + kLanes, cols - kLanes));
+      } else {
+        for (int c = 0; c < kPanel; c++) panels[c] = c < cols ? b[(j + c) * ldb + i] : 0.0f;
+      }
+    }
+  }
+}
+
+template <int kRows>
+static inline void gemm_tile(const float *a, int64_t lda, const float *panel, int64_t k, int64_t column, int cols, const Epilogue &e, int64_t row,
+                             float *c, int64_t ldc) {
+  F32 acc[kRows][2];
+  F32 start0 = e.bias ? load_first(e.bias + column, cols) : zero();
+  F32 start1 = e.bias ? load_first(e.bias + column + kLanes, cols - kLanes) : zero();
+#pragma GCC unroll 12
+  for (int r = 0; r < kRows; r++) {
+    acc[r][0] = start0;
+    acc[r][1] = start1;
+  }
+  for (int64_t i = 0; i < k; i++, panel += kPanel) {
+    F32 b0 = load(panel), b1 = load(panel + kLanes);
+#pragma GCC unroll 12
+    for (int r = 0; r < kRows; r++) {
+      F32 x = broadcast(a[r * lda + i]);
+      acc[r][0] = fma(x, b0, acc[r][0]);
+      acc[r][1] = fma(x, b1, acc[r][1]);
+    }
+  }
+  const float *residual = e.residual ? e.residual + row * e.residual_pitch + column : nullptr;
+#pragma GCC unroll 12
+  for (int r = 0; r < kRows; r++) {
+    if (residual) {
+      acc[r][0] = add(acc[r][0], load_first(residual + r * e.residual_pitch, cols));
+      acc[r][1] = add(acc[r][1], load_first(residual + r * e.residual_pitch + kLanes, cols - kLanes));
+    }
+    if (e.relu) {
+      acc[r][0] = relu(acc[r][0]);
+      acc[r][1] = relu(acc[r][1]);
+    }
+    float *out = c + r * ldc;
+    if (cols == kPanel) {
+      store(out, acc[r][0]);
+      store(out + kLanes, acc[r][1]);
+    } else {
+      store_first(out, acc[r][0], cols);
+      store_first(out + kLanes, acc[r][1], cols - kLanes);
+    }
+  }
+}
+
+// The last rows % kTileRows rows of a block.
+template <int kRows>
+static inline void gemm_tail(int64_t rows, const float *a, int64_t lda, const float *panel, int64_t k, int64_t column, int cols, const Epilogue &e,
+                             int64_t row, float *c, int64_t ldc) {
+  if constexpr (kRows > 0) {
+    if (rows == kRows) return gemm_tile<kRows>(a, lda, panel, k, column, cols, e, row, c, ldc);
+    gemm_tail<kRows - 1>(rows, a, lda, panel, k, column, cols, e, row, c, ldc);
+  }
+}
+
+// Rows are taken in blocks whose A stays in L2 while the panels pass by; each panel stays in L1 over the block's tiles.
+static void gemm_rows(const float *a, int64_t lda, int64_t rows, const float *panels, int64_t k, int64_t n, const Epilogue &e, float *c,
+                      int64_t ldc) {
+  constexpr int64_t kBlockFloats = 24 * 1024;
+  int64_t block = kBlockFloats / k / kTileRows * kTileRows;
+  if (block < kTileRows) block = kTileRows;
+  for (int64_t first = 0; first < rows; first += block) {
+    int64_t end = first + block < rows ? first + block : rows;
+    const float *panel = panels;
+    for (int64_t column = 0; column < n; column += kPanel, panel += k * kPanel) {
+      int cols = (int)(n - column < kPanel ? n - column : kPanel);
+      int64_t row = first;
+      for (; row + kTileRows <= end; row += kTileRows)
+        gemm_tile<kTileRows>(a + row * lda, lda, panel, k, column, cols, e, row, c + row * ldc + column, ldc);
+      gemm_tail<kTileRows - 1>(end - row, a + row * lda, lda, panel, k, column, cols, e, row, c + row * ldc + column, ldc);
+    }
+  }
+}
+
+// ---- C[m,n] += X^T Y over pixels, X [pixels, m], Y [pixels, n]: the weight gradient.
+// Pixels come in chunks of kOuterChunk; both sides are packed per chunk (X in strips [p][kTileRows], Y in panels [p][kPanel]), since rows that
+// lie 2^n apart fight for the same cache sets. A chunk's sum starts from zero and is then added to C, so the summation depth is
+// kOuterChunk + the number of chunks.
+constexpr int64_t kOuterChunk = 128;
+
+// C is padded to whole tiles: [ceil(m/kTileRows)][ceil(n/kPanel)] tiles of [kTileRows][kPanel].
+static inline int64_t outer_strips(int64_t m) { return (m + kTileRows - 1) / kTileRows; }
+static inline int64_t outer_panels(int64_t n) { return (n + kPanel - 1) / kPanel; }
+static inline int64_t outer_floats(int64_t m, int64_t n) { return outer_strips(m) * kTileRows * outer_panels(n) * kPanel; }
+static inline int64_t outer_scratch_floats(int64_t m, int64_t n) {
+  return kOuterChunk * (outer_strips(m) * kTileRows + outer_panels(n) * kPanel);
+}
+
+static void pack_strips(const float *x, int64_t ldx, int64_t pixels, int64_t m, float *strips) {
+  for (int64_t i = 0; i < m; i += kTileRows) {
+    int64_t rows = m - i < kTileRows ? m - i : kTileRows;
+    for (int64_t p = 0; p < pixels; p++, strips += kTileRows) {
+      const float *from = x + p * ldx + i;
+      if (rows == kTileRows) {
+        for (int r = 0; r < kTileRows; r++) strips[r] = from[r];
+      } else {
+        for (int r = 0; r < kTileRows; r++) strips[r] = r < rows ? from[r] : 0.0f;
+      }
+    }
+  }
+}
+
+static inline void outer_tile(const float *strip, const float *panel, int64_t pixels, float *tile) {
+  F32 acc[kTileRows][2];
+#pragma GCC unroll 12
+  for (int r = 0; r < kTileRows; r++) acc[r][0] = acc[r][1] = zero();
+  for (int64_t p = 0; p < pixels; p++, strip += kTileRows, panel += kPanel) {
+    F32 b0 = load(panel), b1 = load(panel + kLanes);
+#pragma GCC unroll 12
+    for (int r = 0; r < kTileRows; r++) {
+      F32 x = broadcast(strip[r]);
+      acc[r][0] = fma(x, b0, acc[r][0]);
+      acc[r][1] = fma(x, b1, acc[r][1]);
+    }
+  }
+#pragma GCC unroll 12
+  for (int r = 0; r < kTileRows; r++, tile += kPanel) {
+    store(tile, add(load(tile), acc[r][0]));
+    store(tile + kLanes, add(load(tile + kLanes), acc[r][1]));
+  }
+}
+
+// c (outer_floats) += X^T Y; scratch: outer_scratch_floats.
+static void outer_product(const float *x, int64_t ldx, const float *y, int64_t ldy, int64_t pixels, int64_t m, int64_t n, float *c,
+                          float *scratch) {
+  float *strips = scratch;
+  float *panels = scratch + kOuterChunk * outer_strips(m) * kTileRows;
+  for (int64_t first = 0; first < pixels; first += kOuterChunk) {
+    int64_t chunk = pixels - first < kOuterChunk ? pixels - first : kOuterChunk;
+    pack_strips(x + first * ldx, ldx, chunk, m, strips);
+    pack_panels(y + first * ldy, ldy, false, chunk, n, panels);
+    for (int64_t j = 0; j < outer_panels(n); j++)
+      for (int64_t i = 0; i < outer_strips(m); i++)
+        outer_tile(strips + i * chunk * kTileRows, panels + j * chunk * kPanel, chunk, c + (i * outer_panels(n) + j) * kTileRows * kPanel);
+  }
+}
+
+// Element (row, column .. column+lanes) of the padded C.
+static inline const float *outer_at(const float *c, int64_t n, int64_t row, int64_t column) {
+  return c + ((row / kTileRows) * outer_panels(n) + column / kPanel) * kTileRows * kPanel + row % kTileRows * kPanel + column % kPanel;
+}
