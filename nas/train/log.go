@@ -11,17 +11,15 @@ import (
 	"os"
 )
 
-// Record is one line of a training's metrics log.
+// Record is one line of a training's metrics log: a step, or an evaluation after a step.
 type Record struct {
-	Step int     `json:"step"`          // finished steps
-	Loss float64 `json:"loss"`          // of this step
-	LR   float64 `json:"learning_rate"` // of this step
-	// PicturesPerSecond counts whole steps, data included, since the line before.
-	PicturesPerSecond float64 `json:"pictures_per_second,omitempty"`
-	// MIoU is the mean IoU (0 to 1) of an evaluation at this step, where there was one.
+	Step int `json:"step"` // finished steps
+	// Of a step:
+	Loss              float64 `json:"loss,omitempty"`
+	LR                float64 `json:"learning_rate,omitempty"`
+	PicturesPerSecond float64 `json:"pictures_per_second,omitempty"` // whole step, data included
+	// Of an evaluation: the mean IoU, from 0 to 1.
 	MIoU *float64 `json:"miou,omitempty"`
-	// Arch is the architecture evaluated or, in a supernet's training, drawn.
-	Arch string `json:"arch,omitempty"`
 }
 
 // Log appends records to a JSON-lines file. It is not safe for concurrent use.

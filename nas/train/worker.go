@@ -1,0 +1,191 @@
+package train
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/segnas/segnas/gobind"
+	"github.com/segnas/segnas/nas/data"
+	"github.com/segnas/segnas/nas/metrics"
+	"github.com/segnas/segnas/nas/nn"
+	"github.com/segnas/segnas/nas/space"
+	"github.com/segnas/segnas/nas/supernet"
+)
+
+// Worker trains and evaluates models on one device, one after the other. Its memory is kept from one to the next. One goroutine
+// uses it at a time.
+type Worker struct {
+	context   *gobind.Context
+	tape      *nn.Tape
+	pictures  *gobind.Buffer // of a batch, float32 N,H,W,3
+	labels    *gobind.Buffer // of a batch, u8 N,H,W
+	predicted *gobind.Buffer // likewise
+}
+
+// NewWorker returns a worker on the device of a context.
+func NewWorker(context *gobind.Context) (*Worker, error) {
+	tape, err := nn.NewTape(context)
+	if err != nil {
+		return nil, err
+	}
+	return &Worker{context: context, tape: tape}, nil
+}
+
+// Close releases the memory.
+func (w *Worker) Close() {
+	for _, b := range []*gobind.Buffer{w.pictures, w.labels, w.predicted} {
+		if b != nil {
+			b.Close()
+		}
+	}
+	w.tape.Close()
+}
+
+// Context returns the device.
+func (w *Worker) Context() *gobind.Context { return w.context }
+
+// MemoryBytes returns the device memory held for activations and gradients.
+func (w *Worker) MemoryBytes() int { return w.tape.MemoryBytes() }
+
+// view returns a dense tensor in *buffer, which is replaced when it is too small.
+func (w *Worker) view(buffer **gobind.Buffer, dtype gobind.DType, shape ...int) (gobind.Tensor, error) {
+	t := gobind.NewTensor(nil, dtype, 0, shape...)
+	need := t.Elements() * dtype.Bytes()
+	if *buffer == nil || (*buffer).Bytes() < need {
+		larger, err := w.context.NewBuffer(need)
+		if err != nil {
+			return gobind.Tensor{}, err
+		}
+		if *buffer != nil {
+			(*buffer).Close()
+		}
+		*buffer = larger
+	}
+	t.Buffer = *buffer
+	return t, nil
+}
+
+// begin empties the tape and puts a batch on it.
+func (w *Worker) begin(b *data.Batch) (x nn.Value, labels gobind.Tensor, err error) {
+	w.tape.Reset()
+	pictures, err := w.view(&w.pictures, gobind.F32, b.N, b.H, b.W, 3)
+	if err != nil {
+		return nn.Value{}, gobind.Tensor{}, err
+	}
+	if labels, err = w.view(&w.labels, gobind.U8, b.N, b.H, b.W); err != nil {
+		return nn.Value{}, gobind.Tensor{}, err
+	}
+	if err = gobind.Upload(w.tape.Stream(), pictures, b.X); err == nil {
+		err = gobind.Upload(w.tape.Stream(), labels, b.Y)
+	}
+	return w.tape.Input(pictures), labels, err
+}
+
+// step trains a model's sub-network on one batch and returns the loss: the main head's cross-entropy plus AuxWeight times each
+// auxiliary one's (deep supervision, Lee et al. 2015).
+func (w *Worker) step(m supernet.Model, a space.Arch, b *data.Batch, o Optimiser, learningRate float64) (float64, error) {
+	x, labels, err := w.begin(b)
+	if err != nil {
+		return 0, err
+	}
+	target := nn.Target{Labels: labels, Ignore: data.Ignore}
+	out := m.Forward(w.tape, x, a, nn.Train)
+	main := w.tape.CrossEntropy(out.Logits, target, 1)
+	loss, _, err := w.tape.LossValue(main)
+	for _, logits := range out.Aux {
+		aux := w.tape.CrossEntropy(logits, target, float32(o.AuxWeight))
+		if err == nil {
+			var v float64
+			v, _, err = w.tape.LossValue(aux)
+			loss += o.AuxWeight * v
+		}
+	}
+	if err != nil {
+		return 0, err
+	}
+	if math.IsNaN(loss) || math.IsInf(loss, 0) {
+		w.tape.DiscardGradients()
+		return 0, fmt.Errorf("the training has diverged: its loss is %g; a lower learning rate or --clip 1 may help", loss)
+	}
+	if err := w.tape.Backward(); err != nil {
+		return 0, err
+	}
+	sgd := nn.SGD{Momentum: float32(o.Momentum), WeightDecay: float32(o.WeightDecay), ClipNorm: o.Clip}
+	_, err = sgd.Step(w.tape, float32(learningRate))
+	return loss, err
+}
+
+// forgetMomentum sets the momentum of all parameters to zero.
+func (w *Worker) forgetMomentum(m supernet.Model) error {
+	for _, p := range m.Params() {
+		if err := w.tape.Stream().Fill(p.Momentum, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forward runs a model without recording and returns the logits, for use before the next call.
+func (w *Worker) forward(m supernet.Model, a space.Arch, b *data.Batch, mode nn.Mode) (logits, labels gobind.Tensor, err error) {
+	x, labels, err := w.begin(b)
+	if err != nil {
+		return gobind.Tensor{}, gobind.Tensor{}, err
+	}
+	out := m.Forward(w.tape, x, a, mode)
+	return out.Logits.Tensor(), labels, w.tape.Err()
+}
+
+// Recalibrate computes a sub-network's running statistics anew, as their mean over the batches of a feed: those that a supernet's
+// training leaves behind are of other widths and depths too.
+func (w *Worker) Recalibrate(ctx context.Context, m supernet.Model, a space.Arch, feed Feed) error {
+	batch := 0
+	return feed.Each(ctx, func(b *data.Batch) error {
+		_, _, err := w.forward(m, a, b, nn.Recalibrate(batch))
+		batch++
+		return err
+	})
+}
+
+// Evaluate counts the pixels of a feed by true class and the class that a sub-network predicts with its running statistics.
+func (w *Worker) Evaluate(ctx context.Context, m supernet.Model, a space.Arch, feed Feed) (*metrics.Confusion, error) {
+	c := metrics.NewConfusion(m.Network().Classes)
+	counts, err := w.context.NewTensor(gobind.I64, c.Classes, c.Classes)
+	if err != nil {
+		return nil, err
+	}
+	defer counts.Buffer.Close()
+	err = feed.Each(ctx, func(b *data.Batch) error {
+		labels, predicted, err := w.label(m, a, b)
+		if err != nil {
+			return err
+		}
+		return w.tape.Stream().Confusion(labels, predicted, data.Ignore, counts)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c, gobind.Download(w.tape.Stream(), c.Counts, counts.Reshape(len(c.Counts)))
+}
+
+// label predicts a batch's labels.
+func (w *Worker) label(m supernet.Model, a space.Arch, b *data.Batch) (labels, predicted gobind.Tensor, err error) {
+	logits, labels, err := w.forward(m, a, b, nn.Infer)
+	if err != nil {
+		return labels, gobind.Tensor{}, err
+	}
+	if predicted, err = w.view(&w.predicted, gobind.U8, b.N, b.H, b.W); err != nil {
+		return labels, predicted, err
+	}
+	return labels, predicted, w.tape.Stream().Argmax(logits, predicted)
+}
+
+// Predict returns the labels that a sub-network gives a batch's pixels, N,H,W.
+func (w *Worker) Predict(m supernet.Model, a space.Arch, b *data.Batch) ([]byte, error) {
+	_, predicted, err := w.label(m, a, b)
+	if err != nil {
+		return nil, err
+	}
+	labels := make([]byte, predicted.Elements())
+	return labels, gobind.Download(w.tape.Stream(), labels, predicted)
+}
