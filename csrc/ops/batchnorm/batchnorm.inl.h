@@ -1,0 +1,189 @@
+// Batch norm's passes over pixels. Each is bound by memory: x and y are read and written once a pass, in the order in which they lie.
+//
+// Tile: 4 pixels x 1 vector, so that the per-channel parameters (at most 5 vectors) and the running sums are loaded once for 4 pixels while
+// the loads still run through memory in sequence. The running sums of a block live in the first-level cache.
+namespace batchnorm {
+
+constexpr int kRows = 4;
+
+template <bool kWhole>
+static inline F32 get(const float *p, int n) {
+  if constexpr (kWhole) return load(p);
+  return load_first(p, n);
+}
+
+template <bool kWhole>
+static inline void put(float *p, F32 a, int n) {
+  if constexpr (kWhole) {
+    store(p, a);
+  } else {
+    store_first(p, a, n);
+  }
+}
+
+// The forward value before ReLU; the backward pass's mask must see these very bits.
+static inline F32 normalise(F32 centred, F32 scale, F32 beta) { return fma(centred, scale, beta); }
+
+// The sum of kTerms terms, pairwise.
+template <int kTerms>
+static inline F32 sum_terms(const F32 *terms) {
+  if constexpr (kTerms == 1) {
+    return terms[0];
+  } else {
+    return add(sum_terms<kTerms / 2>(terms), sum_terms<kTerms / 2>(terms + kTerms / 2));
+  }
+}
+
+// Blocks of sums: zeroed before, added to the slab's double sums after.
+static void start_sums(int64_t channels, double *sums) {
+  for (int64_t c = 0; c < 2 * channels; c++) sums[c] = 0;
+}
+static void start_block(int64_t channels, float *block) {
+  for (int64_t c = 0; c < 2 * channels; c++) block[c] = 0;
+}
+static void end_block(int64_t channels, const float *block, double *sums) {
+  for (int64_t c = 0; c < 2 * channels; c++) sums[c] += (double)block[c];
+}
+
+template <int kPixels, bool kWhole>
+static inline void add_moments(const BatchnormSums &a, const float *x, int64_t c, int n) {
+  F32 shift = get<kWhole>(a.shift + c, n);
+  F32 first[kPixels], second[kPixels];
+  for (int i = 0; i < kPixels; i++) {
+    first[i] = sub(get<kWhole>(x + i * a.pitch + c, n), shift);
+    second[i] = mul(first[i], first[i]);
+  }
+  float *sum = a.block + c, *squares = sum + a.channels;
+  put<kWhole>(sum, add(get<kWhole>(sum, n), sum_terms<kPixels>(first)), n);
+  put<kWhole>(squares, add(get<kWhole>(squares, n), sum_terms<kPixels>(second)), n);
+}
+
+template <int kPixels>
+static inline void add_moments_of(const BatchnormSums &a, const float *x) {
+  int64_t c = 0;
+  for (; c + kLanes <= a.channels; c += kLanes) add_moments<kPixels, true>(a, x, c, kLanes);
+  if (c < a.channels) add_moments<kPixels, false>(a, x, c, (int)(a.channels - c));
+}
+
+// batchnorm_sums: 4 operations and 4 bytes an element. Depth 64 + 2 within a block.
+static void sums(const BatchnormSums &a) {
+  start_sums(a.channels, a.sums);
+  for (int64_t begin = 0; begin < a.pixels; begin += kBatchnormBlock) {
+    int64_t end = begin + kBatchnormBlock < a.pixels ? begin + kBatchnormBlock : a.pixels;
+    start_block(a.channels, a.block);
+    int64_t p = begin;
+    for (; p + kRows <= end; p += kRows) add_moments_of<kRows>(a, a.x + p * a.pitch);
+    for (; p < end; p++) add_moments_of<1>(a, a.x + p * a.pitch);
+    end_block(a.channels, a.block, a.sums);
+  }
+}
+
+template <bool kRelu, int kPixels, bool kWhole>
+static inline void apply_vector(const BatchnormApply &a, int64_t p, int64_t c, int n) {
+  F32 mean = get<kWhole>(a.mean + c, n), scale = get<kWhole>(a.scale + c, n), beta = get<kWhole>(a.beta + c, n);
+  for (int i = 0; i < kPixels; i++) {
+    F32 y = normalise(sub(get<kWhole>(a.x + (p + i) * a.x_pitch + c, n), mean), scale, beta);
+    put<kWhole>(a.y + (p + i) * a.y_pitch + c, kRelu ? relu(y) : y, n);
+  }
+}
+
+template <bool kRelu, int kPixels>
+static inline void apply_pixels(const BatchnormApply &a, int64_t p) {
+  int64_t c = 0;
+  for (; c + kLanes <= a.channels; c += kLanes) apply_vector<kRelu, kPixels, true>(a, p, c, kLanes);
+  if (c < a.channels) apply_vector<kRelu, kPixels, false>(a, p, c, (int)(a.channels - c));
+}
+
+template <bool kRelu>
+static void apply_all(const BatchnormApply &a) {
+  int64_t p = 0;
+  for (; p + kRows <= a.pixels; p += kRows) apply_pixels<kRelu, kRows>(a, p);
+  for (; p < a.pixels; p++) apply_pixels<kRelu, 1>(a, p);
+}
+
+// batchnorm_apply: 3 operations and 8 bytes an element (12 where y's lines are fetched before they are written).
+static void apply(const BatchnormApply &a) { a.relu ? apply_all<true>(a) : apply_all<false>(a); }
+
+// dy where the forward value is positive, all of dy without ReLU.
+template <bool kRelu>
+static inline F32 masked(F32 dy, F32 centred, F32 scale, F32 beta) {
+  if constexpr (!kRelu) return dy;
+  return select(greater(normalise(centred, scale, beta), zero()), dy, zero());
+}
+
+template <bool kRelu, bool kFrozen, int kPixels, bool kWhole>
+static inline void add_gradients(const BatchnormGradientSums &a, int64_t p, int64_t c, int n) {
+  F32 mean = get<kWhole>(a.mean + c, n), scale = get<kWhole>(a.scale + c, n), beta = get<kWhole>(a.beta + c, n);
+  F32 g[kPixels], gx[kPixels];
+  for (int i = 0; i < kPixels; i++) {
+    F32 centred = sub(get<kWhole>(a.x + (p + i) * a.x_pitch + c, n), mean);
+    g[i] = masked<kRelu>(get<kWhole>(a.dy + (p + i) * a.dy_pitch + c, n), centred, scale, beta);
+    gx[i] = mul(g[i], centred);
+    if constexpr (kFrozen) put<kWhole>(a.dx + (p + i) * a.dx_pitch + c, mul(scale, g[i]), n);
+  }
+  float *sum = a.block + c, *products = sum + a.channels;
+  put<kWhole>(sum, add(get<kWhole>(sum, n), sum_terms<kPixels>(g)), n);
+  put<kWhole>(products, add(get<kWhole>(products, n), sum_terms<kPixels>(gx)), n);
+}
+
+template <bool kRelu, bool kFrozen, int kPixels>
+static inline void add_gradients_of(const BatchnormGradientSums &a, int64_t p) {
+  int64_t c = 0;
+  for (; c + kLanes <= a.channels; c += kLanes) add_gradients<kRelu, kFrozen, kPixels, true>(a, p, c, kLanes);
+  if (c < a.channels) add_gradients<kRelu, kFrozen, kPixels, false>(a, p, c, (int)(a.channels - c));
+}
+
+template <bool kRelu, bool kFrozen>
+static void gradient_sums_all(const BatchnormGradientSums &a) {
+  start_sums(a.channels, a.sums);
+  for (int64_t begin = 0; begin < a.pixels; begin += kBatchnormBlock) {
+    int64_t end = begin + kBatchnormBlock < a.pixels ? begin + kBatchnormBlock : a.pixels;
+    start_block(a.channels, a.block);
+    int64_t p = begin;
+    for (; p + kRows <= end; p += kRows) add_gradients_of<kRelu, kFrozen, kRows>(a, p);
+    for (; p < end; p++) add_gradients_of<kRelu, kFrozen, 1>(a, p);
+    end_block(a.channels, a.block, a.sums);
+  }
+}
+
+// batchnorm_gradient_sums: 8 operations and 8 bytes an element (12 when frozen, which writes dx as well).
+static void gradient_sums(const BatchnormGradientSums &a) {
+  if (a.dx) {
+    a.relu ? gradient_sums_all<true, true>(a) : gradient_sums_all<false, true>(a);
+  } else {
+    a.relu ? gradient_sums_all<true, false>(a) : gradient_sums_all<false, false>(a);
+  }
+}
+
+template <bool kRelu, int kPixels, bool kWhole>
+static inline void gradient_vector(const BatchnormGradient &a, int64_t p, int64_t c, int n) {
+  F32 mean = get<kWhole>(a.mean + c, n), scale = get<kWhole>(a.scale + c, n), beta = get<kWhole>(a.beta + c, n);
+  F32 centre = get<kWhole>(a.centre + c, n), slope = get<kWhole>(a.slope + c, n);
+  for (int i = 0; i < kPixels; i++) {
+    F32 centred = sub(get<kWhole>(a.x + (p + i) * a.x_pitch + c, n), mean);
+    F32 g = masked<kRelu>(get<kWhole>(a.dy + (p + i) * a.dy_pitch + c, n), centred, scale, beta);
+    F32 dx = mul(scale, sub(sub(g, centre), mul(centred, slope)));
+    put<kWhole>(a.dx + (p + i) * a.dx_pitch + c, dx, n);
+  }
+}
+
+template <bool kRelu, int kPixels>
+static inline void gradient_pixels(const BatchnormGradient &a, int64_t p) {
+  int64_t c = 0;
+  for (; c + kLanes <= a.channels; c += kLanes) gradient_vector<kRelu, kPixels, true>(a, p, c, kLanes);
+  if (c < a.channels) gradient_vector<kRelu, kPixels, false>(a, p, c, (int)(a.channels - c));
+}
+
+template <bool kRelu>
+static void gradient_all(const BatchnormGradient &a) {
+  int64_t p = 0;
+  for (; p + kRows <= a.pixels; p += kRows) gradient_pixels<kRelu, kRows>(a, p);
+  for (; p < a.pixels; p++) gradient_pixels<kRelu, 1>(a, p);
+}
+
+// batchnorm_gradient: 8 operations and 12 bytes an element, dx in place of dy.
+static void gradient(const BatchnormGradient &a) { a.relu ? gradient_all<true>(a) : gradient_all<false>(a); }
+
+}  // namespace batchnorm
+
+static constexpr BatchnormKernels kBatchnorm = {batchnorm::sums, batchnorm::apply, batchnorm::gradient_sums, batchnorm::gradient};
