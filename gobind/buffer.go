@@ -96,9 +96,9 @@ func mustMatch[T float32 | uint8 | int64 | float64](t Tensor, zero T) {
 		dtype = F64
 	}
 	if t.DType != dtype {
-		panic(fmt.Sprintf("gobind: a tensor of dtype %d used as %T", t.DType, zero))
+		t.refuse(fmt.Sprintf("dtype %d used as %T", t.DType, zero))
 	}
 	if !t.Dense() {
-		panic(fmt.Sprintf("gobind: a strided view of shape %v used as a slice", t.Shape[:t.Rank]))
+		t.refuse("a strided view used as a slice")
 	}
 }

@@ -6,6 +6,7 @@ package gobind
 import "C"
 
 import (
+	"fmt"
 	"runtime"
 	"sync/atomic"
 	"unsafe"
@@ -124,7 +125,7 @@ func mustMatchLength[T float32 | uint8 | int64 | float64](t Tensor, host []T) []
 	var zero T
 	mustMatch(t, zero)
 	if len(host) != t.Elements() {
-		panic("gobind: a host slice and a tensor of different lengths")
+		t.refuse(fmt.Sprintf("%d host values", len(host)))
 	}
 	if len(host) == 0 {
 		return nil

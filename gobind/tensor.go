@@ -71,6 +71,13 @@ func (t Tensor) Elements() int {
 	return n
 }
 
+// refuse panics. It stands apart so that t need not be on the heap elsewhere.
+//
+//go:noinline
+func (t Tensor) refuse(what string) {
+	panic(fmt.Sprintf("gobind: %s, tensor of shape %v", what, t.Shape[:t.Rank]))
+}
+
 // Dense reports whether the elements lie one after another, innermost axis last.
 func (t Tensor) Dense() bool {
 	stride := 1
@@ -92,7 +99,7 @@ func (t Tensor) Last() int { return t.Shape[t.Rank-1] }
 // Slice returns the view of indices [from, to) along an axis. It panics, like slicing, when they are out of range.
 func (t Tensor) Slice(axis, from, to int) Tensor {
 	if axis < 0 || axis >= t.Rank || from < 0 || from > to || to > t.Shape[axis] {
-		panic(fmt.Sprintf("gobind: slice [%d:%d] of axis %d of a tensor of shape %v", from, to, axis, t.Shape[:t.Rank]))
+		t.refuse(fmt.Sprintf("slice [%d:%d] of axis %d", from, to, axis))
 	}
 	t.Offset += from * t.Stride[axis]
 	t.Shape[axis] = to - from
@@ -105,12 +112,12 @@ func (t Tensor) Prefix(rows, cols int) Tensor { return t.Slice(0, 0, rows).Slice
 // Reshape returns the same elements of a dense tensor under another shape. It panics when the counts differ or t is not dense.
 func (t Tensor) Reshape(shape ...int) Tensor {
 	if !t.Dense() {
-		panic(fmt.Sprintf("gobind: reshape of a strided view of shape %v", t.Shape[:t.Rank]))
+		t.refuse("reshape of a strided view")
 	}
 	before := t.Elements()
 	t.setShape(shape)
 	if t.Elements() != before {
-		panic(fmt.Sprintf("gobind: reshape of %d elements to shape %v", before, t.Shape[:t.Rank]))
+		t.refuse(fmt.Sprintf("reshape of %d elements", before))
 	}
 	return t
 }
