@@ -3,8 +3,10 @@
 //
 // # Building
 //
-// The package compiles ../csrc itself through the unity_*.cc files, so that go build needs nothing but Go and a C++ compiler. The build
-// tag segnas_system links an installed libsegnas through pkg-config instead.
+// The package compiles ../csrc itself through its own .cc files, which are lists of #include lines, so that go build needs nothing but
+// Go and a C++ compiler. They are several so that they compile side by side; each operation has one of its own because the operations'
+// anonymous namespaces may share names. An edit in csrc is noticed (see package csrc). The build tag segnas_system links an installed
+// libsegnas through pkg-config instead.
 //
 // # Memory and threads
 //

@@ -2,7 +2,7 @@ package gobind
 
 /*
 #cgo CFLAGS: -I${SRCDIR} -I${SRCDIR}/../csrc/include
-#cgo !segnas_system CXXFLAGS: -I${SRCDIR}/../csrc/include -O3 -g0 -std=c++20 -Wall -Wextra -Wno-maybe-uninitialized -fvisibility=hidden -fvisibility-inlines-hidden
+#cgo !segnas_system CXXFLAGS: -I${SRCDIR}/../csrc/include -O3 -g0 -std=c++20 -Wall -Wextra -fvisibility=hidden -fvisibility-inlines-hidden
 #cgo !segnas_system LDFLAGS: -lpthread -ldl
 #cgo segnas_system pkg-config: segnas
 #include "call.h"

@@ -32,10 +32,10 @@ func TestCheckStamp_NoticesAnEdit(t *testing.T) {
 	}
 }
 
-// TestUnity_CompilesEverySource holds the list of unity files to the tree: each C++ file of the library is included by exactly one.
+// TestUnity_CompilesEverySource holds the C++ files here to the tree: each C++ file of the library is included by exactly one.
 func TestUnity_CompilesEverySource(t *testing.T) {
 	included := map[string]int{}
-	files, err := filepath.Glob("unity_*.cc")
+	files, err := filepath.Glob("*.cc")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func TestUnity_CompilesEverySource(t *testing.T) {
 		for _, source := range sources {
 			path := strings.TrimPrefix(filepath.ToSlash(source), "../csrc/")
 			if included[path] != 1 {
-				t.Errorf("%s is included by %d unity files, want 1", path, included[path])
+				t.Errorf("%s is included %d times, want 1", path, included[path])
 			}
 			delete(included, path)
 		}
