@@ -13,62 +13,65 @@ import (
 	"github.com/segnas/segnas/nas/misuse"
 )
 
+// badFolders change a good folder of eight pictures into a bad one.
+var badFolders = []struct {
+	name   string
+	change func(t *testing.T, files map[string][]byte)
+	want   []string // parts of the message
+}{
+	{"empty folder", func(t *testing.T, f map[string][]byte) { clear(f) }, []string{"classes.txt"}},
+	{"no pictures", func(t *testing.T, f map[string][]byte) {
+		for k := range f {
+			if strings.HasPrefix(k, "images") {
+				delete(f, k)
+			}
+		}
+	}, []string{"images", "no such folder"}},
+	{"no label partner", func(t *testing.T, f map[string][]byte) { delete(f, "labels/train/p03.png") }, []string{"p03.png has no label picture", "labels"}},
+	{"no picture partner", func(t *testing.T, f map[string][]byte) { delete(f, "images/train/p04.png") }, []string{"labels/train/p04.png has no picture"}},
+	{"value outside the list", func(t *testing.T, f map[string][]byte) {
+		img := greyLabels(6, 8, 1)
+		img.Pix[2*8+5] = 7
+		f["labels/train/p01.png"] = encodePNG(t, img)
+	}, []string{"p01.png: label value 7 at row 2, column 5", "classes.txt", "allowed: 0-1, 255"}},
+	{"truncated picture", func(t *testing.T, f map[string][]byte) {
+		f["images/train/p02.png"] = f["images/train/p02.png"][:50]
+	}, []string{"p02.png", "cut off"}},
+	{"truncated label picture", func(t *testing.T, f map[string][]byte) {
+		f["labels/train/p02.png"] = f["labels/train/p02.png"][:60]
+	}, []string{"labels/train/p02.png", "cut off"}},
+	{"file of length 0", func(t *testing.T, f map[string][]byte) { f["images/train/p02.png"] = nil }, []string{"p02.png", "empty"}},
+	{"damaged picture", func(t *testing.T, f map[string][]byte) { f["images/train/p02.png"][45] ^= 0x40 }, []string{"p02.png", "damaged"}},
+	{"text for a picture", func(t *testing.T, f map[string][]byte) { f["images/train/p02.png"] = []byte("hello") }, []string{"p02.png", "neither a PNG nor a JPEG"}},
+	{"different sizes", func(t *testing.T, f map[string][]byte) {
+		f["labels/train/p05.png"] = encodePNG(t, greyLabels(8, 6, 0))
+	}, []string{"p05.png has 6 rows of 8 pixels", "has 8 of 6", "same size"}},
+	{"colours as labels", func(t *testing.T, f map[string][]byte) {
+		f["labels/train/p05.png"] = encodePNG(t, deepColour(6, 8))
+	}, []string{"labels/train/p05.png", "palette or 8-bit grey"}},
+	{"labels as JPEG", func(t *testing.T, f map[string][]byte) {
+		var buf bytes.Buffer
+		_ = jpeg.Encode(&buf, greyLabels(6, 8, 0), nil)
+		f["labels/train/p05.png"] = buf.Bytes()
+	}, []string{"labels/train/p05.png", "must be PNG"}},
+	{"bad class list", func(t *testing.T, f map[string][]byte) { f[classFile] = []byte("road 0\n") }, []string{"classes.txt:1", `"road"`}},
+	{"too few pictures", func(t *testing.T, f map[string][]byte) {
+		for k := range f {
+			if !strings.Contains(k, "p00") && !strings.Contains(k, "p01") && k != classFile {
+				delete(f, k)
+			}
+		}
+	}, []string{"2 pictures are too few"}},
+	{"two pictures of one name", func(t *testing.T, f map[string][]byte) {
+		f["images/train/p01.jpg"] = f["images/train/p01.png"]
+	}, []string{"p01.jpg", "p01.png", "two pictures of one name"}},
+}
+
 func TestFolder_BadInputIsOneClearMisuse(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		change func(files map[string][]byte)
-		want   []string // parts of the message
-	}{
-		{"empty folder", func(f map[string][]byte) { clear(f) }, []string{"classes.txt"}},
-		{"no pictures", func(f map[string][]byte) {
-			for k := range f {
-				if strings.HasPrefix(k, "images") {
-					delete(f, k)
-				}
-			}
-		}, []string{"images", "no such folder"}},
-		{"no label partner", func(f map[string][]byte) { delete(f, "labels/train/p03.png") }, []string{"p03.png has no label picture", "labels"}},
-		{"no picture partner", func(f map[string][]byte) { delete(f, "images/train/p04.png") }, []string{"labels/train/p04.png has no picture"}},
-		{"value outside the list", func(f map[string][]byte) {
-			img := greyLabels(6, 8, 1)
-			img.Pix[2*8+5] = 7
-			f["labels/train/p01.png"] = encodePNG(t, img)
-		}, []string{"p01.png: label value 7 at row 2, column 5", "classes.txt", "allowed: 0-1, 255"}},
-		{"truncated picture", func(f map[string][]byte) {
-			f["images/train/p02.png"] = f["images/train/p02.png"][:50]
-		}, []string{"p02.png", "cut off"}},
-		{"truncated label picture", func(f map[string][]byte) {
-			f["labels/train/p02.png"] = f["labels/train/p02.png"][:60]
-		}, []string{"labels/train/p02.png", "cut off"}},
-		{"file of length 0", func(f map[string][]byte) { f["images/train/p02.png"] = nil }, []string{"p02.png", "empty"}},
-		{"damaged picture", func(f map[string][]byte) { f["images/train/p02.png"][45] ^= 0x40 }, []string{"p02.png", "damaged"}},
-		{"text for a picture", func(f map[string][]byte) { f["images/train/p02.png"] = []byte("hello") }, []string{"p02.png", "neither a PNG nor a JPEG"}},
-		{"different sizes", func(f map[string][]byte) {
-			f["labels/train/p05.png"] = encodePNG(t, greyLabels(8, 6, 0))
-		}, []string{"p05.png has 6 rows of 8 pixels", "has 8 of 6", "same size"}},
-		{"colours as labels", func(f map[string][]byte) {
-			f["labels/train/p05.png"] = encodePNG(t, deepColour(6, 8))
-		}, []string{"labels/train/p05.png", "palette or 8-bit grey"}},
-		{"labels as JPEG", func(f map[string][]byte) {
-			var buf bytes.Buffer
-			_ = jpeg.Encode(&buf, greyLabels(6, 8, 0), nil)
-			f["labels/train/p05.png"] = buf.Bytes()
-		}, []string{"labels/train/p05.png", "must be PNG"}},
-		{"bad class list", func(f map[string][]byte) { f[classFile] = []byte("road 0\n") }, []string{"classes.txt:1", `"road"`}},
-		{"too few pictures", func(f map[string][]byte) {
-			for k := range f {
-				if !strings.Contains(k, "p00") && !strings.Contains(k, "p01") && k != classFile {
-					delete(f, k)
-				}
-			}
-		}, []string{"2 pictures are too few"}},
-		{"two pictures of one name", func(f map[string][]byte) {
-			f["images/train/p01.jpg"] = f["images/train/p01.png"]
-		}, []string{"p01.jpg", "p01.png", "two pictures of one name"}},
-	} {
+	for _, c := range badFolders {
 		t.Run(c.name, func(t *testing.T) {
 			dir, files := t.TempDir(), goodFolder(t, 8)
-			c.change(files)
+			c.change(t, files)
 			writeFiles(t, dir, files)
 			s, err := Folder(dir)
 			if err == nil {

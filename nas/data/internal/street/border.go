@@ -6,11 +6,11 @@ func (s *scene) addBorder(sd *side, z0, z1, p float64) {
 	if !r.chance(p) {
 		return
 	}
-	switch r.weighted(0.5, 0.3, 0.2) {
+	switch r.weighted(0.6, 0.25, 0.15) {
 	case 0:
 		s.addFence(sd, z0, z1)
 	case 1:
-		s.addWall(sd, z0, z1, r.between(0.8, 1.6))
+		s.addWall(sd, z0, z1, r.between(1, 1.9))
 	default:
 		s.addHedge(sd, z0, z1)
 	}
@@ -98,7 +98,7 @@ func (s *scene) addFence(sd *side, z0, z1 float64) {
 	r := s.r
 	c := &s.camera
 	f := fenceLook{height: float32(r.between(1.1, 2.3)), kind: r.weighted(0.45, 0.2, 0.35)}
-	f.pitch, f.bar = float32(r.between(0.1, 0.2)), float32(r.between(0.02, 0.05))
+	f.pitch, f.bar = float32(r.between(0.1, 0.2)), float32(r.between(0.04, 0.07))
 	if f.kind == 2 {
 		f.bar = f.pitch * 0.8
 	}

@@ -44,8 +44,11 @@ func (c *canvas) prepare(s *scene, h, w int, label []byte) {
 	c.colour, c.near, c.shadow = c.colour[:h*w], c.near[:h*w], c.shadow[:h*w]
 	clear(c.near)
 	clear(c.shadow)
+	// A product and not the exponential function, whose last bit depends on the processor.
+	clearness := 1.0
 	for i := range c.hazeAt {
-		c.hazeAt[i] = float32(1 - math.Exp(-s.light.density*float64(i)/2))
+		c.hazeAt[i] = float32(1 - clearness)
+		clearness *= 1 - s.light.density/2
 	}
 }
 

@@ -65,7 +65,7 @@ func (r random) strong(hues ...float64) rgb {
 // livery is a colour from an owner's own choice of hues most of the time, and else any paint: vehicles of one kind are often
 // alike, but none has a colour for itself.
 func (r random) livery(hues ...float64) rgb {
-	if r.chance(0.65) {
+	if r.chance(0.8) {
 		return r.strong(hues...)
 	}
 	return r.paint()
@@ -73,7 +73,7 @@ func (r random) livery(hues ...float64) rgb {
 
 // masonry is the colour of plaster, brick, stone or concrete.
 func (r random) masonry() rgb {
-	switch r.weighted(3, 2, 2, 1) {
+	switch r.weighted(4, 1.5, 2, 1) {
 	case 0:
 		return r.colour(0.08, 0.14, 0.08, 0.35, 0.5, 0.9) // plaster, cream to sand
 	case 1:
@@ -86,12 +86,20 @@ func (r random) masonry() rgb {
 	}
 }
 
-// leaves is the colour of foliage or grass.
+// leaves is the colour of foliage.
 func (r random) leaves() rgb {
-	if r.chance(0.15) {
-		return r.colour(0.05, 0.14, 0.35, 0.7, 0.3, 0.55) // autumn, dry
+	if r.chance(0.1) {
+		return r.colour(0.05, 0.14, 0.35, 0.7, 0.3, 0.5) // autumn
 	}
-	return r.colour(0.17, 0.33, 0.25, 0.65, 0.18, 0.45)
+	return r.colour(0.2, 0.36, 0.3, 0.65, 0.15, 0.42)
+}
+
+// grass is the colour of lawns and meadows, mostly lighter and yellower than leaves.
+func (r random) grass() rgb {
+	if r.chance(0.2) {
+		return r.leaves()
+	}
+	return r.colour(0.14, 0.25, 0.35, 0.65, 0.38, 0.6)
 }
 
 // fade is the strength of detail of a given size seen at px metres a pixel: 1 well above the pixel, 0 below it, which

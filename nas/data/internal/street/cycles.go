@@ -31,15 +31,15 @@ func (s *scene) planCycle(motor, ridden bool) *cycle {
 // planCycles places riders on the road and parked cycles beside it.
 func (s *scene) planCycles() {
 	r, st := s.r, &s.street
-	for n := r.weighted(0.5, 0.3, 0.2); n > 0; n-- {
-		s.placeRider(r.chance(0.38))
+	for n := r.weighted(0.4, 0.35, 0.25); n > 0; n-- {
+		s.placeRider(r.chance(0.35))
 	}
 	if r.chance(0.22) {
 		s.placeRider(true)
 	}
-	for n := r.weighted(0.62, 0.26, 0.12); n > 0; n-- { // parked
+	for n := r.weighted(0.5, 0.35, 0.15); n > 0; n-- { // parked
 		sd := &st.sides[r.IntN(2)]
-		z, motor := r.between(4.5, 14), r.chance(0.45)
+		z, motor := r.between(4.5, 12), r.chance(0.4)
 		x := sd.dir * (sd.line - 0.5)
 		if motor || r.chance(0.5) {
 			x = sd.dir * (st.kerb + 0.35)
@@ -60,7 +60,7 @@ func (s *scene) placeRider(motor bool) {
 	k := s.planCycle(motor, true)
 	for try := 0; try < 6; try++ {
 		d := r.between(0, 1)
-		z := 4.5 + d*d*15
+		z := 4.5 + d*d*11
 		edge := st.kerb - st.parking - 0.7
 		x := r.sign() * edge
 		switch {
@@ -107,7 +107,7 @@ func (s *scene) addCycle(k *cycle, x, z float64) bool {
 }
 
 // spokes lets what is behind a wheel show through, yet belong to the cycle.
-func spokes(_, _, _ float32) texel { return texel{grey(0.35), 0.22} }
+func spokes(_, _, _ float32) texel { return texel{grey(0.2), 0.4} }
 
 func (k *cycle) drawBicycle(sp sprite, s *scene) {
 	z := k.size

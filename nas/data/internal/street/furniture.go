@@ -7,7 +7,7 @@ func (s *scene) planFurniture() {
 	r, st := s.r, &s.street
 	for i := range st.sides {
 		sd := &st.sides[i]
-		if r.chance(0.75) {
+		if r.chance(0.8) {
 			s.addLamps(sd)
 		}
 		for n := r.IntN(4); n > 0; n-- {
@@ -23,8 +23,8 @@ func (s *scene) planFurniture() {
 		s.addLight(&st.sides[1], z, r.chance(0.4))
 		s.addLight(&st.sides[0], z, r.chance(0.2))
 		s.addLight(&st.sides[r.IntN(2)], st.cross.z1+1, r.chance(0.3))
-	case r.chance(0.3):
-		z := r.between(6, 20)
+	case r.chance(0.4):
+		z := r.between(5, 16)
 		s.addLight(&st.sides[0], z, r.chance(0.2))
 		s.addLight(&st.sides[1], z, r.chance(0.5))
 	}
@@ -49,7 +49,7 @@ func post(c rgb, radius float64) texture {
 
 func (s *scene) addLamps(sd *side) {
 	r := s.r
-	height, radius, arm := r.between(5, 9), r.between(0.06, 0.13), r.between(0, 2.2)
+	height, radius, arm := r.between(5, 9), r.between(0.08, 0.15), r.between(0, 2.2)
 	col := r.colour(0.3, 0.6, 0, 0.2, 0.12, 0.65)
 	if r.chance(0.15) { // wooden
 		col, arm = r.colour(0.06, 0.1, 0.3, 0.5, 0.25, 0.45), 0
@@ -102,7 +102,7 @@ func (s *scene) addLight(sd *side, z float64, arm bool) {
 
 // signalHead draws the three lamps of a traffic light in their housing, whose foot is at (u, v).
 func signalHead(sp sprite, u, v, k float64, box rgb, lit int, border bool) {
-	w, h := 0.2*k, 1.1*k
+	w, h := 0.23*k, 1.25*k
 	if border {
 		sp.rect(u-w*1.5, v-0.1, u+w*1.5, v+h+0.1, flat(grey(0.85)), trafficLight)
 		w *= 1.3

@@ -20,11 +20,11 @@ func (s *scene) planGround() {
 	tone := r.between(0.24, 0.45)
 	s.ground = groundLook{
 		tarmac: r.colour(0.55, 0.75, 0, 0.08, tone, tone), patch: grey(float32(tone * r.between(0.7, 1.2))),
-		kerb: grey(float32(r.between(0.45, 0.75))), grass: r.leaves(), soil: r.colour(0.05, 0.12, 0.2, 0.5, 0.3, 0.6),
+		kerb: grey(float32(r.between(0.45, 0.75))), grass: r.grass(), soil: r.colour(0.05, 0.12, 0.2, 0.5, 0.3, 0.6),
 		slabSize: float32(r.between(0.35, 1.2)), cobbles: r.chance(0.12), marks: float32(r.between(0.3, 1)),
 		centre: r.chance(0.7), zebra: r.chance(0.6), wear: float32(r.between(0.05, 0.22)), offset: float32(r.between(0, 200)),
 	}
-	s.ground.slab = r.near([]rgb{grey(float32(tone*1.2 + 0.08)), {0.62, 0.58, 0.52}, {0.6, 0.4, 0.34}, {0.5, 0.5, 0.52}}[r.IntN(4)], 0.2)
+	s.ground.slab = r.near([]rgb{grey(float32(tone*1.2 + 0.12)), {0.64, 0.58, 0.5}, {0.62, 0.42, 0.36}, {0.68, 0.6, 0.5}}[r.IntN(4)], 0.15)
 	if r.chance(0.12) { // low contrast: pavement of the road's own material
 		s.ground.slab = r.near(s.ground.tarmac, 0.12)
 	}

@@ -68,7 +68,7 @@ func (l *layout) laneX(n int) float64 { return (float64(n) + 0.5) * l.lane }
 
 func (s *scene) planLayout() {
 	r, st := s.r, &s.street
-	st.place = district(r.weighted(0.35, 0.3, 0.2, 0.15))
+	st.place = district(r.weighted(0.3, 0.3, 0.22, 0.18))
 	st.lanes = 1 + r.weighted(0.6, 0.4)
 	st.lane = r.between(2.9, 3.7)
 	if r.chance(0.55) {
@@ -100,8 +100,8 @@ func (s *scene) planLots(sd *side) {
 	r := s.r
 	st := &s.street
 	kinds := [][]float64{ // house at the line, house in a garden, park, wall, yard
-		downtown:    {0.8, 0.04, 0.07, 0.05, 0.04},
-		residential: {0.15, 0.55, 0.12, 0.13, 0.05},
+		downtown:    {0.72, 0.06, 0.08, 0.07, 0.07},
+		residential: {0.12, 0.53, 0.14, 0.16, 0.05},
 		green:       {0.05, 0.2, 0.5, 0.15, 0.1},
 		industrial:  {0.2, 0.05, 0.1, 0.3, 0.35},
 	}[st.place]
@@ -142,7 +142,7 @@ func (s *scene) planLot(sd *side, kind int, z0, z1 float64) {
 			l.soil = surfSoil
 		}
 	case 3:
-		s.addWall(sd, z0, z1, r.between(1.6, 4.2))
+		s.addWall(sd, z0, z1, r.between(1.8, 4.2))
 		s.plantLot(sd, sd.line+1.5, sd.line+10, z0, z1, 0.8)
 		if r.chance(0.4) {
 			s.addHouse(sd, sd.line+r.between(5, 12), z0, z1, s.planFacade(true))

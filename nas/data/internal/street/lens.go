@@ -9,7 +9,7 @@ import (
 type lens struct {
 	blur     float32 // weight of each neighbour in a row or column
 	gain     rgb
-	gamma    float64
+	bias     float64 // of the tone curve; 1 is straight
 	vignette float32
 	noise    float32 // in steps of 8 bits, at mid grey
 	seed     uint64
@@ -17,12 +17,12 @@ type lens struct {
 
 // planLens exposes for the scene's light, as a camera does, give or take.
 func planLens(r random, l *light) lens {
-	g := r.between(0.85, 1.2) * 0.85 / float64(l.ambient.g+0.35*l.sun.g)
-	warm := r.between(-0.05, 0.05)
+	g := r.between(0.9, 1.15) * 0.85 / float64(l.ambient.g+0.35*l.sun.g)
+	warm := r.between(-0.03, 0.03)
 	return lens{
 		blur:     float32(r.between(0.07, 0.22)),
 		gain:     rgb{float32(g * (1 + warm)), float32(g * r.between(0.98, 1.02)), float32(g * (1 - warm))},
-		gamma:    r.between(0.85, 1.2),
+		bias:     r.between(0.85, 1.15),
 		vignette: float32(r.between(0, 0.3)),
 		noise:    float32(r.between(1, 6)),
 		seed:     r.Uint64(),
@@ -32,13 +32,15 @@ func planLens(r random, l *light) lens {
 // toneSteps is the resolution of the tone curve's table, which covers [0, 2).
 const toneSteps = 1 << 11
 
-// curve maps exposed light to 8-bit values: a power, then a shoulder that keeps highlights from clipping hard.
+// curve maps exposed light to 8-bit values: Schlick's bias function, which brightens or darkens the middle like a power
+// does, then a shoulder that keeps highlights from clipping hard. Both are ratios, exact to the last bit on every processor.
 func (l *lens) curve() *[toneSteps]float32 {
 	var t [toneSteps]float32
 	for i := range t {
-		x := math.Pow(2*(float64(i)+0.5)/toneSteps, l.gamma)
-		if x > 0.8 {
-			x = 0.8 + 0.25*(1-math.Exp(-(x-0.8)/0.25))
+		x := 2 * (float64(i) + 0.5) / toneSteps
+		x /= x + (1-x)*l.bias
+		if over := (x - 0.8) / 0.25; over > 0 {
+			x = 0.8 + 0.25*over/(1+over)
 		}
 		t[i] = float32(min(x, 1) * 255)
 	}

@@ -24,7 +24,7 @@ func (s *scene) planFigure() *figure {
 
 // ridingGear is the colour of a rider's jacket or helmet, often meant to be seen.
 func (r random) ridingGear() rgb {
-	if r.chance(0.55) {
+	if r.chance(0.75) {
 		return r.colour(0.02, 0.2, 0.7, 0.95, 0.65, 0.95)
 	}
 	return r.clothes()
@@ -48,10 +48,10 @@ func (s *scene) cloth(c rgb) texture {
 // planPeople puts pedestrians on the pavements and crossings, alone or in groups.
 func (s *scene) planPeople() {
 	r, st := s.r, &s.street
-	if r.chance(0.15) {
+	if r.chance(0.1) {
 		return
 	}
-	busy := r.between(0.3, 1)
+	busy := r.between(0.4, 1)
 	if st.place == downtown {
 		busy *= 1.6
 	}
@@ -62,7 +62,7 @@ func (s *scene) planPeople() {
 		}
 		for n := r.IntN(2 + int(busy*5)); n > 0; n-- {
 			z := r.between(0, 1)
-			s.addGroup(sd.dir*r.between(sd.verge+0.4, sd.line-0.4), 5+z*z*30)
+			s.addGroup(sd.dir*r.between(sd.verge+0.4, sd.line-0.4), 4+z*z*22)
 		}
 	}
 	if st.cross.z1 > 0 && s.ground.zebra {
@@ -71,7 +71,7 @@ func (s *scene) planPeople() {
 		}
 	}
 	if r.chance(0.3) { // someone crosses elsewhere
-		s.addGroup(r.between(-st.kerb, st.kerb), r.between(7, 20))
+		s.addGroup(r.between(-st.kerb, st.kerb), r.between(6, 15))
 	}
 }
 

@@ -79,7 +79,7 @@ func (s *scene) planLight() {
 	l := &s.light
 	azimuth := r.between(0, 2*math.Pi)
 	elevation := r.between(0.45, 1.0)
-	switch r.weighted(0.45, 0.4, 0.15) {
+	switch r.weighted(0.47, 0.41, 0.12) {
 	case 0: // sunny
 		l.ambient, l.sun, l.dark = r.near(rgb{0.5, 0.55, 0.64}, 0.12), r.near(rgb{0.72, 0.66, 0.55}, 0.15), 0.55
 		l.density = r.between(0.0005, 0.004)

@@ -35,7 +35,7 @@ func (s *scene) planBackdrop() {
 	case 1:
 		b.class, b.ridge = building, r.masonry()
 	default:
-		b.class, b.ridge = terrain, r.leaves()
+		b.class, b.ridge = terrain, r.grass()
 		b.rough = 0.35
 	}
 	b.ridge = b.ridge.mul(s.light.on(vec{0, 0, -1})).mix(s.light.haze, float32(r.between(0.25, 0.6)))

@@ -44,7 +44,8 @@ const (
 var canvases = sync.Pool{New: func() any { return new(canvas) }}
 
 // Draw draws scene index of the sequence that seed names: h*w*3 bytes of R,G,B to image and h*w classes to label. The result is
-// a function of the arguments; it differs between processors only where the compiler fuses multiplication and addition.
+// a function of the arguments. Only a compiler that fuses multiplications and additions (on processors other than amd64, and with
+// GOAMD64=v3) moves last bits.
 func Draw(seed, index uint64, h, w int, image, label []byte) {
 	r := random{rand.New(rand.NewPCG(seed, index))}
 	s := plan(r)
