@@ -27,10 +27,10 @@ type block struct {
 }
 
 const (
-	noBlock       = int32(-1)
-	alignment     = 64
-	leastChunk    = 16 << 20
-	mostExtraSize = 1 << 30
+	noBlock    = int32(-1)
+	alignment  = 64 // bytes
+	leastChunk = 16 << 20
+	mostAhead  = 1 << 30 // of a chunk, beyond what was asked for
 )
 
 // take returns a handle to memory for the given number of bytes, with one reference.
@@ -67,7 +67,7 @@ func (a *arena) take(bytes int) (int32, error) {
 
 // grow adds a chunk at least as large as all before, so that there are few. Memory that is never touched costs nothing on a CPU.
 func (a *arena) grow(bytes int) error {
-	size := max(bytes, leastChunk, min(a.bytes(), mostExtraSize))
+	size := max(bytes, leastChunk, min(a.bytes(), mostAhead))
 	chunk, err := a.ctx.NewBuffer(size)
 	if err != nil && size > bytes {
 		size = bytes

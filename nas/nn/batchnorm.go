@@ -71,7 +71,11 @@ func (t *Tape) normalise(bn *BatchNorm, x, y gobind.Tensor, relu bool, mode Mode
 func (t *Tape) inverseDeviation(variance gobind.Tensor) gobind.Tensor {
 	c := variance.Last()
 	invStd := t.scratch(c)
-	zeros, ones := t.units.get(t, c)
+	zeros, ones, err := t.units.get(t, c)
+	if err != nil {
+		t.fail(err)
+		return invStd
+	}
 	t.fail(t.stream.BatchNormInference(ones.Reshape(1, c), ones, zeros, zeros, variance, normEpsilon, false, invStd.Reshape(1, c)))
 	return invStd
 }
@@ -99,19 +103,20 @@ func (t *Tape) denormalise(n *normalisation, dy gobind.Tensor, block int32) (gob
 // unitVectors are constant vectors of zeros and ones, made when first wanted.
 type unitVectors struct{ zeros, ones gobind.Tensor }
 
-func (u *unitVectors) get(t *Tape, length int) (zeros, ones gobind.Tensor) {
+func (u *unitVectors) get(t *Tape, length int) (zeros, ones gobind.Tensor, err error) {
 	if u.zeros.IsZero() || u.zeros.Last() < length {
 		u.close()
 		pair, err := t.ctx.NewTensor(gobind.F32, 2, length)
-		t.fail(err)
 		if err != nil {
-			return pair.Slice(0, 0, 1), pair.Slice(0, 1, 2)
+			return zeros, ones, err
 		}
 		u.zeros = gobind.NewTensor(pair.Buffer, gobind.F32, 0, length)
 		u.ones = gobind.NewTensor(pair.Buffer, gobind.F32, length, length)
-		t.fail(t.stream.Fill(u.ones, 1))
+		if err := t.stream.Fill(u.ones, 1); err != nil {
+			return zeros, ones, err
+		}
 	}
-	return prefix(u.zeros, length), prefix(u.ones, length)
+	return prefix(u.zeros, length), prefix(u.ones, length), nil
 }
 
 func (u *unitVectors) close() {

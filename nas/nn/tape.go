@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -156,9 +157,13 @@ func (t *Tape) read(v Value, where string) bool {
 		return false
 	}
 	t.where = where
+	if int(v.index) >= len(t.values) {
+		t.fail(errors.New("its input is of an earlier pass"))
+		return false
+	}
 	s := &t.values[v.index]
 	if s.gone {
-		t.fail(fmt.Errorf("its input was dropped or consumed before"))
+		t.fail(errors.New("its input was dropped or consumed before"))
 		return false
 	}
 	s.reads++
