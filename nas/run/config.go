@@ -8,6 +8,7 @@ import (
 	"math"
 	"path/filepath"
 
+	"github.com/segnas/segnas/nas/data"
 	"github.com/segnas/segnas/nas/misuse"
 	"github.com/segnas/segnas/nas/search"
 	"github.com/segnas/segnas/nas/space"
@@ -55,6 +56,8 @@ type Config struct {
 	// TableRounds and FinalRounds are the accepted measuring turns of the networks behind the latency table and of the final ones.
 	TableRounds int `json:"table_rounds"`
 	FinalRounds int `json:"final_rounds"`
+	// VerifyNetworks are the random networks on which the table's predictions are verified at the end; 0 for none.
+	VerifyNetworks int `json:"verify_networks"`
 }
 
 // ScenesSize counts pictures. The splits are disjoint ranges of the scenes' indices.
@@ -94,7 +97,7 @@ func (c Config) Validate() error {
 		{"picture height", c.Height, 8}, {"picture width", c.Width, 8}, {"batch size", c.Batch, 1},
 		{"training scenes", c.Scenes.Train, 1}, {"search validation scenes", c.Scenes.Validation, 1}, {"test scenes", c.Scenes.Test, 1},
 		{"recalibration batches", c.RecalibrationBatches, 1}, {"checks", c.Checks, 0},
-		{"table rounds", c.TableRounds, 1}, {"final rounds", c.FinalRounds, 1},
+		{"table rounds", c.TableRounds, 1}, {"final rounds", c.FinalRounds, 1}, {"networks to verify", c.VerifyNetworks, 0},
 	} {
 		if n.value < n.least {
 			return misuse.Errorf("%s is %d; at least %d is needed", n.name, n.value, n.least)
@@ -146,4 +149,13 @@ func (c Config) hash() string {
 // Folder is the default run folder.
 func (c Config) Folder() string {
 	return filepath.Join("runs", fmt.Sprintf("%s-%s-%d", filepath.Base(filepath.Clean(c.Data)), c.Preset, c.Seed))
+}
+
+// config returns the augmentation as the data loader takes it.
+func (a Augmentation) config() *data.AugmentConfig {
+	c := &data.AugmentConfig{ScaleMin: a.MinScale, ScaleMax: a.MaxScale, Hue: a.Hue, Saturation: a.Saturation, Value: a.Value}
+	if a.Flip {
+		c.Flip = 0.5
+	}
+	return c
 }

@@ -1,9 +1,12 @@
 package run
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -20,10 +23,12 @@ const (
 	resultFile   = "result.json"
 	winnerText   = "winner.txt"
 	winnerJSON   = "winner.json"
+	winnerModel  = "winner.safetensors"
 	reportFile   = "report.html"
 	metricsFile  = "metrics.jsonl"
 	lockFile     = "lock"
 	measuredFile = "measured.json"
+	timesFile    = "times.json"
 )
 
 // folder is a run folder that this process alone uses.
@@ -115,4 +120,27 @@ func replaceFile(path string, content []byte) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return os.Rename(temp, path)
+}
+
+// finished reads what a finished stage left behind; false when it is not finished.
+func finished(path string, v any) (bool, error) {
+	err := readJSON(path, v)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// fingerprint names the contents of a file and a configuration, shortly.
+func fingerprint(path, config string) (string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("fingerprint: %w", err)
+	}
+	defer file.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, file); err != nil {
+		return "", fmt.Errorf("fingerprint: %w", err)
+	}
+	return config + "-" + hex.EncodeToString(h.Sum(nil)[:8]), nil
 }

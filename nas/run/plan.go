@@ -27,7 +27,7 @@ type Estimate struct {
 	Search   time.Duration `json:"search_ns"`
 	Scratch  time.Duration `json:"scratch_ns"`
 	Retrain  time.Duration `json:"retrain_ns"`
-	Measure  time.Duration `json:"measure_ns"` // and the report
+	Measure  time.Duration `json:"measure_ns"` // and verify, and the report
 }
 
 const (
@@ -62,7 +62,7 @@ func estimate(c Config, s Speeds) Estimate {
 		Search:   times(c.Search.Evaluations(), s.Evaluation),
 		Scratch:  times(c.Scratch.Steps(), s.Step) + checks,
 		Retrain:  retrained * (times(c.Retrain.Steps(), s.Step) + checks),
-		Measure:  turns(retrained, c.FinalRounds) + reportTime,
+		Measure:  turns(retrained, c.FinalRounds) + turns(c.VerifyNetworks, c.TableRounds) + reportTime,
 	}
 }
 

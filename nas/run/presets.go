@@ -71,7 +71,7 @@ func scenesQuick() Config {
 	c.Retrain = train.Schedule{{Steps: 100, LR: 0.02}}
 	c.Checks, c.RecalibrationBatches = 3, 3
 	c.Search = search.Scenes()
-	c.TableRounds, c.FinalRounds = 10, 20
+	c.TableRounds, c.FinalRounds, c.VerifyNetworks = 10, 20, 12
 	return c
 }
 
@@ -83,7 +83,7 @@ func camvid() Config {
 	c.Retrain = train.Schedule{{Steps: 4000, LR: 0.02}}
 	c.Checks, c.RecalibrationBatches = 5, 8
 	c.Search = search.Thesis()
-	c.TableRounds, c.FinalRounds = 30, 50
+	c.TableRounds, c.FinalRounds, c.VerifyNetworks = 30, 50, 20
 	return c
 }
 
@@ -96,6 +96,6 @@ func thesis() Config {
 	c.Retrain = train.Schedule{{Steps: 1000 * epoch, LR: 0.045}}
 	c.Checks, c.RecalibrationBatches = 20, 20
 	c.Search = search.Thesis()
-	c.TableRounds, c.FinalRounds = 50, 100
+	c.TableRounds, c.FinalRounds, c.VerifyNetworks = 50, 100, 50
 	return c
 }

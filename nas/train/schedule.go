@@ -51,12 +51,16 @@ func (s Schedule) At(step int) (phase, within int) {
 	return phase, step
 }
 
-// Scaled returns the schedule with all step counts multiplied by factor, rounded, at least 1.
+// Scaled returns the schedule with its number of steps multiplied by factor and rounded. The phases keep their proportions, at least
+// one step each.
 func (s Schedule) Scaled(factor float64) Schedule {
 	scaled := make(Schedule, len(s))
+	before, begin := 0, 0
 	for i, p := range s {
-		p.Steps = max(1, int(math.Round(float64(p.Steps)*factor)))
-		p.WarmupSteps = int(math.Round(float64(p.WarmupSteps) * factor))
+		before += p.Steps
+		end := max(begin+1, int(math.Round(float64(before)*factor)))
+		p.Steps, begin = end-begin, end
+		p.WarmupSteps = min(p.Steps, int(math.Round(float64(p.WarmupSteps)*factor)))
 		scaled[i] = p
 	}
 	return scaled

@@ -31,6 +31,16 @@ func TestSchedule_AtFindsPhaseAndPlace(t *testing.T) {
 	}
 }
 
+func TestScaled_KeepsTheSumAndProportions(t *testing.T) {
+	s := ProgressiveShrinking(space.Default(), 2000, 1)
+	for _, steps := range []int{3, 12, 333, 4001} {
+		scaled := s.Scaled(float64(steps) / 2000)
+		if scaled.Steps() != steps || scaled.Validate() != nil || scaled[2].MinDepth != 2 {
+			t.Errorf("%d steps became %+v", steps, scaled)
+		}
+	}
+}
+
 func TestProgressiveShrinking_RatiosRatesAndDepths(t *testing.T) {
 	s := ProgressiveShrinking(space.Default(), 2000, 2)
 	want := Schedule{{Steps: 1000, LR: 0.09, MinDepth: 4}, {Steps: 250, LR: 5e-3, MinDepth: 3}, {Steps: 750, LR: 16e-3, MinDepth: 2}}

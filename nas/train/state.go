@@ -87,7 +87,7 @@ func OpenPlain(context *gobind.Context, path string, a *space.Arch) (*supernet.P
 	defer m.Close()
 	switch {
 	case a == nil:
-		return nil, Checkpoint{}, misuse.Errorf("%s holds a supernet; name one of its networks with --arch", path)
+		return nil, Checkpoint{}, misuse.Errorf("%s holds a supernet, not one network; eval takes one of its networks with --arch, and a run's winner is in winner.safetensors", path)
 	case c.Model.Kind == Plain:
 		return nil, Checkpoint{}, misuse.Errorf("%s holds the network %v, not %v", path, c.Model.Arch, a)
 	case !c.Model.Space.Contains(*a):

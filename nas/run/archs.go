@@ -1,0 +1,45 @@
+package run
+
+import (
+	"github.com/spf13/pflag"
+
+	"github.com/segnas/segnas/nas/misuse"
+	"github.com/segnas/segnas/nas/space"
+)
+
+// archFlag is an architecture: its canonical text, or the name of a hand-made one.
+type archFlag struct{ arch **space.Arch }
+
+func (f archFlag) String() string {
+	if f.arch == nil || *f.arch == nil {
+		return ""
+	}
+	return (*f.arch).String()
+}
+
+func (f archFlag) Type() string { return "arch" }
+
+func (f archFlag) Set(text string) error {
+	a, err := archOf(text)
+	*f.arch = &a
+	return err
+}
+
+// archOf reads an architecture's text, or its name.
+func archOf(text string) (space.Arch, error) {
+	switch text {
+	case "baseline":
+		return space.Baseline(), nil
+	case "hand":
+		return space.HandScaled(), nil
+	}
+	a, err := space.Parse(text)
+	if err != nil {
+		return a, misuse.Errorf("%w; baseline and hand are known by name", err)
+	}
+	return a, nil
+}
+
+func archVar(fs *pflag.FlagSet, a **space.Arch, use string) {
+	fs.Var(archFlag{a}, "arch", use+`: a text such as k3e6.k5e4_k3e3.k5e4_k3e6.k3e6, "baseline" or "hand"`)
+}

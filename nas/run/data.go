@@ -1,0 +1,79 @@
+package run
+
+import (
+	"os"
+	"path/filepath"
+
+	"github.com/segnas/segnas/nas/data"
+	"github.com/segnas/segnas/nas/misuse"
+	"github.com/segnas/segnas/nas/train"
+)
+
+// scenesCache is how much memory drawn scenes may take.
+const scenesCache = 512 << 20
+
+// openData opens the pictures that a configuration names and checks that every split has some.
+func openData(c Config) (data.Splits, error) {
+	if c.Data == ScenesData {
+		return data.Scenes(data.ScenesConfig{
+			H: c.Height, W: c.Width, Seed: c.Seed, CacheBytes: scenesCache,
+			Train: c.Scenes.Train, SearchVal: c.Scenes.Validation, Val: c.Scenes.Test,
+		})
+	}
+	format, err := formatOf(c.Data, c.Format)
+	if err != nil {
+		return data.Splits{}, err
+	}
+	if format == "camvid" {
+		return data.CamVid(c.Data)
+	}
+	return data.Folder(c.Data)
+}
+
+// formatOf finds out how a folder of pictures is laid out, unless format says so.
+func formatOf(folder, format string) (string, error) {
+	info, err := os.Stat(folder)
+	if err != nil {
+		return "", misuse.Errorf("--data: %w", err)
+	}
+	if !info.IsDir() {
+		return "", misuse.Errorf("--data: %s is a file; give a folder of pictures, or %q", folder, ScenesData)
+	}
+	switch format {
+	case "camvid", "folder":
+		return format, nil
+	case "auto":
+	default:
+		return "", misuse.Errorf("--format: %q is not known; there are auto, camvid and folder", format)
+	}
+	for _, layout := range []struct{ file, format string }{{"train.txt", "camvid"}, {"classes.txt", "folder"}} {
+		if _, err := os.Stat(filepath.Join(folder, layout.file)); err == nil {
+			return layout.format, nil
+		}
+	}
+	return "", misuse.Errorf("%s holds neither train.txt (CamVid's layout) nor classes.txt (a folder of your own: images, labels and a class list)", folder)
+}
+
+// described returns the classes as checkpoints keep them.
+func described(c data.Classes) train.Classes {
+	d := train.Classes{Names: c.Names}
+	for _, rgb := range c.Colors {
+		d.Colors = append(d.Colors, [3]int{int(rgb[0]), int(rgb[1]), int(rgb[2])})
+	}
+	for _, v := range c.Values {
+		d.Values = append(d.Values, int(v))
+	}
+	return d
+}
+
+// restored is the inverse of described.
+func restored(d train.Classes) data.Classes {
+	c := data.Classes{Names: d.Names}
+	for _, rgb := range d.Colors {
+		c.Colors = append(c.Colors, [3]byte{byte(rgb[0]), byte(rgb[1]), byte(rgb[2])})
+	}
+	for _, v := range d.Values {
+		c.Values = append(c.Values, byte(v))
+	}
+	return c
+}

@@ -1,0 +1,82 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/segnas/segnas/gobind"
+	"github.com/segnas/segnas/nas/latency"
+	"github.com/segnas/segnas/nas/space"
+	"github.com/segnas/segnas/nas/supernet"
+)
+
+// pictureChannels are red, green and blue.
+const pictureChannels = 3
+
+// sessionDevice measures deployed networks: the very sessions that segment pictures.
+type sessionDevice struct {
+	context  *gobind.Context
+	identity latency.Identity
+}
+
+// Identity implements latency.Device.
+func (d sessionDevice) Identity() latency.Identity { return d.identity }
+
+// Open implements latency.Device. The network's weights and its picture are random: neither matters to the time.
+func (d sessionDevice) Open(_ context.Context, net space.Network, a space.Arch, h, w, batch int) (latency.Runner, error) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	model, err := supernet.NewPlain(d.context, net, a, rng)
+	if err != nil {
+		return nil, err
+	}
+	defer model.Close()
+	session, err := deploy(d.context, model, batch, h, w)
+	if err != nil {
+		return nil, err
+	}
+	if ops := len(net.Ops(a, h, w)); session.Groups() != ops {
+		session.Close()
+		return nil, fmt.Errorf("the deployed network of %v has %d timing groups for %d operations", a, session.Groups(), ops)
+	}
+	r := &sessionRunner{
+		session: session, input: make([]float32, batch*h*w*pictureChannels),
+		labels: make([]uint8, session.OutputBytes()), groups: make([]time.Duration, session.Groups()),
+	}
+	for i := range r.input {
+		r.input[i] = 4*rng.Float32() - 2 // the range of normalised pictures
+	}
+	return r, nil
+}
+
+// deploy plans a network for pictures of one size.
+func deploy(context *gobind.Context, model *supernet.Plain, batch, h, w int) (*gobind.Session, error) {
+	layers, err := model.Layers()
+	if err != nil {
+		return nil, err
+	}
+	return context.NewSession(layers, batch, h, w, pictureChannels)
+}
+
+type sessionRunner struct {
+	session *gobind.Session
+	input   []float32
+	labels  []uint8
+	groups  []time.Duration // of the last run
+}
+
+// Run implements latency.Runner.
+func (r *sessionRunner) Run() (latency.Sample, error) {
+	start := time.Now()
+	if err := r.session.Run(r.input, r.labels, r.groups); err != nil {
+		return latency.Sample{}, err
+	}
+	return latency.Sample{Total: time.Since(start), Ops: append([]time.Duration(nil), r.groups...)}, nil
+}
+
+// Close implements latency.Runner.
+func (r *sessionRunner) Close() error {
+	r.session.Close()
+	return nil
+}

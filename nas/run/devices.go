@@ -1,0 +1,72 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"strings"
+
+	"github.com/klauspost/cpuid/v2"
+	"github.com/spf13/pflag"
+
+	"github.com/segnas/segnas/gobind"
+	"github.com/segnas/segnas/nas/latency"
+	"github.com/segnas/segnas/nas/misuse"
+)
+
+// Found is what tools/devices finds out.
+type Found struct {
+	Device   latency.Identity `json:"device"`
+	ISAs     []string         `json:"instruction_sets"` // that this build has and this processor runs, the best last
+	Cores    int              `json:"cores"`            // physical; 0 where not known
+	L2       int              `json:"l2_bytes"`         // of a core; -1 where not known
+	L3       int              `json:"l3_bytes"`
+	Backends []string         `json:"backends"` // what was looked for, and why it is or is not there
+	Advice   []string         `json:"advice"`   // what to type to get what is missing
+}
+
+// Devices is tools/devices: it says which devices there are, which are missing, and what to type.
+func Devices(_ context.Context, args []string, s Streams) error {
+	var o struct {
+		machine machineOptions
+		json    bool
+	}
+	fs := pflag.NewFlagSet("devices", pflag.ContinueOnError)
+	machineFlags(fs, &o.machine)
+	fs.StringVar(&o.machine.pluginDir, "plugin-dir", "", "where to look for backends first")
+	fs.BoolVar(&o.json, "json", false, "print as JSON")
+	if err := parse(fs, args, "", s); err != nil {
+		return err
+	}
+	if fs.NArg() > 0 {
+		return misuse.Errorf("%q is not expected; all settings are flags", fs.Arg(0))
+	}
+	m, err := openMachine(o.machine, s.Err)
+	if err != nil {
+		return err
+	}
+	defer m.close()
+	f := Found{
+		Device: m.identity, ISAs: gobind.AvailableISAs(), Cores: cpuid.CPU.PhysicalCores, L2: cpuid.CPU.Cache.L2, L3: cpuid.CPU.Cache.L3,
+		Backends: strings.Split(strings.TrimSpace(gobind.DescribeBackends(o.machine.pluginDir)), "\n"),
+	}
+	f.Advice = []string{
+		"go run ./tools/profile --size 360x480 --verify 50   measures this device",
+		"SEGNAS_ISA=" + f.ISAs[0] + " or --isa " + f.ISAs[0] + "   caps the instruction set; --threads N the threads",
+		"make cuda   builds the GPU backend where the CUDA toolkit is installed; SEGNAS_PLUGIN_DIR names another place of it",
+	}
+	if o.json {
+		return printJSON(s.Out, f)
+	}
+	fmt.Fprintf(s.Out, "processor         %s, %s/%s, %d cores, %d threads in use\n", m.identity.CPU, runtime.GOOS, runtime.GOARCH, f.Cores, m.identity.Threads)
+	fmt.Fprintf(s.Out, "caches            L2 %d KiB a core, L3 %d KiB\n", f.L2>>10, f.L3>>10)
+	fmt.Fprintf(s.Out, "instruction sets  %s; in use: %s\n", strings.Join(f.ISAs, ", "), m.identity.ISA)
+	fmt.Fprintf(s.Out, "library           %s, sources %s\n", gobind.Version(), gobind.Stamp())
+	for _, line := range f.Backends {
+		fmt.Fprintf(s.Out, "backend           %s\n", line)
+	}
+	for _, line := range f.Advice {
+		fmt.Fprintf(s.Out, "to type           %s\n", line)
+	}
+	return nil
+}

@@ -1,0 +1,64 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/segnas/segnas/nas/latency"
+	"github.com/segnas/segnas/nas/space"
+)
+
+// measured is what the final measuring found: the final networks' times, and how well the table predicts random ones. All times
+// are at the canary level of the latency table, so that they compare with its predictions and with the limit.
+type measured struct {
+	Networks     []latency.Measurement `json:"networks"` // in the order of the final networks
+	Conditions   latency.Conditions    `json:"conditions"`
+	Level        float64               `json:"canary_level"` // the canary's quiet level now, over the table's
+	Verification *latency.Verification `json:"verification,omitempty"`
+}
+
+// measure times the final networks in turns, and verifies the table, unless that is done already.
+func (p *pipeline) measure(ctx context.Context, all []*finalNetwork) (*measured, error) {
+	m := new(measured)
+	if found, err := finished(p.folder.file(measuredFile), m); found || err != nil {
+		return m, err
+	}
+	var archs []space.Arch
+	for _, f := range all {
+		archs = append(archs, f.Arch)
+	}
+	device := sessionDevice{p.machine.context, p.machine.identity}
+	bar := NewProgress(p.streams.Err, "measure", "turns", 0, 0)
+	var err error
+	m.Networks, m.Conditions, err = latency.MeasureNetworks(ctx, device, p.table.Setup(), archs, measuring(bar, p.cfg.FinalRounds))
+	if err != nil {
+		return nil, err
+	}
+	bar.Finish("")
+	m.Level = float64(m.Conditions.Quiet) / float64(p.predictor.Canary())
+	for i := range m.Networks {
+		n := &m.Networks[i]
+		n.Total, n.Searched = n.Total.Scaled(1/m.Level), n.Searched.Scaled(1/m.Level)
+	}
+	if n := p.cfg.VerifyNetworks; n > 0 {
+		bar := NewProgress(p.streams.Err, "verify", "turns", 0, 0)
+		v, err := latency.Verify(ctx, device, p.table, p.cfg.Space, n, p.rng(verifyNetworks), measuring(bar, p.cfg.TableRounds))
+		if err != nil {
+			return nil, err
+		}
+		bar.Finish(fmt.Sprintf("MAPE %.1f %%", 100*v.Whole.MAPE))
+		m.Verification = &v
+	}
+	return m, writeJSON(p.folder.file(measuredFile), m)
+}
+
+// measuring returns the options of a measurement that shows its progress.
+func measuring(bar *Progress, rounds int) latency.Options {
+	return latency.Options{Rounds: rounds, Progress: func(done, total int, note string) {
+		bar.SetTotal(total)
+		bar.Set(done, note)
+	}}
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

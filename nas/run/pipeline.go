@@ -1,0 +1,252 @@
+package run
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/segnas/segnas/nas/data"
+	"github.com/segnas/segnas/nas/latency"
+	"github.com/segnas/segnas/nas/search"
+	"github.com/segnas/segnas/nas/space"
+	"github.com/segnas/segnas/nas/supernet"
+	"github.com/segnas/segnas/nas/train"
+)
+
+const (
+	// saveEvery bounds what a kill can cost.
+	saveEvery = 15 * time.Second
+	// keepBytes bounds the memory of pictures that the search goes through for every network.
+	keepBytes = 1 << 30
+	// evaluationBatch is the number of pictures evaluated at a time.
+	evaluationBatch = 8
+)
+
+// pipeline is a run under way: the pieces that its stages share.
+type pipeline struct {
+	cfg     Config
+	folder  *folder
+	machine *machine
+	worker  *train.Worker
+	data    data.Splits
+	net     space.Network
+	streams Streams
+
+	table     *latency.Table
+	predictor *latency.Predictor
+	limits    []search.Limit
+}
+
+// stageTime is what a stage took, in all processes that worked on it.
+type stageTime struct {
+	Name   string        `json:"name"`
+	Took   time.Duration `json:"took_ns"`
+	Detail string        `json:"detail"`
+}
+
+// stage runs a part of the run and adds its time to the run folder's account.
+func (p *pipeline) stage(name string, part func() (detail string, err error)) error {
+	began := time.Now()
+	detail, err := part()
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	times, err := p.stageTimes()
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(times, func(s stageTime) bool { return s.Name == name })
+	if i < 0 {
+		i = len(times)
+		times = append(times, stageTime{Name: name})
+	}
+	times[i].Took += time.Since(began)
+	times[i].Detail = detail
+	return writeJSON(p.folder.file(timesFile), times)
+}
+
+// stageTimes reads the run folder's account.
+func (p *pipeline) stageTimes() (times []stageTime, err error) {
+	_, err = finished(p.folder.file(timesFile), &times)
+	return times, err
+}
+
+// fillTable measures what the folder's latency table lacks, after it was begun with the given one, if any.
+func (p *pipeline) fillTable(ctx context.Context) error {
+	setup := latency.Setup{Identity: p.machine.identity, Network: p.net, H: p.cfg.Height, W: p.cfg.Width, Batch: 1}
+	var err error
+	if p.table, err = latency.Open(p.folder.file(tableFile), setup); err != nil {
+		return err
+	}
+	if err := fillTable(ctx, p.table, p.machine, p.cfg.Space, p.cfg.TableRounds, p.streams); err != nil {
+		return err
+	}
+	if p.predictor, err = p.table.Predictor(); err != nil {
+		return err
+	}
+	p.limits, err = limits(p.cfg, p.net, p.predictor)
+	return err
+}
+
+// fillTable measures what a table lacks, with progress.
+func fillTable(ctx context.Context, table *latency.Table, m *machine, sp space.Space, rounds int, s Streams) error {
+	if len(table.Missing(sp)) == 0 {
+		return nil
+	}
+	bar := NewProgress(s.Err, "table", "turns", 0, 0)
+	if _, err := table.Fill(ctx, sessionDevice{m.context, m.identity}, sp, measuring(bar, rounds)); err != nil {
+		return err
+	}
+	bar.Finish(fmt.Sprintf("%d entries", len(table.Entries())))
+	return nil
+}
+
+// about describes a model for its checkpoints.
+func (p *pipeline) about(kind train.ModelKind, a *space.Arch) train.Description {
+	d := train.Description{
+		Kind: kind, Network: p.net, Arch: a, Height: p.cfg.Height, Width: p.cfg.Width,
+		Dataset: p.data.Train.Name(), Classes: described(p.data.Train.Classes()),
+	}
+	if a == nil {
+		d.Space = &p.cfg.Space
+	}
+	return d
+}
+
+// job is one training of the run.
+type job struct {
+	name     string // of the stage and its folder
+	model    supernet.Model
+	about    train.Description
+	schedule train.Schedule
+	sample   train.Sampler
+	data     data.Dataset
+	check    func(context.Context) (float64, error) // nil for none
+	checks   int
+}
+
+// training returns a job's training, but for the folder and what is reported.
+func (p *pipeline) training(j job) train.Training {
+	return train.Training{
+		Model: j.model, About: j.about, Data: j.data, Batch: p.cfg.Batch, Height: p.cfg.Height, Width: p.cfg.Width,
+		Augment: p.cfg.Augmentation.config(), Schedule: j.schedule, Optimiser: p.cfg.Optimiser, Sample: j.sample,
+		Seed: p.cfg.Seed, ConfigHash: p.cfg.hash(), SaveEvery: saveEvery, Check: j.check, Checks: j.checks,
+	}
+}
+
+// train brings a model to the end of its training, from wherever the run folder says that it is.
+func (p *pipeline) train(ctx context.Context, j job) error {
+	t := p.training(j)
+	var err error
+	if t.Folder, err = p.folder.sub(j.name); err != nil {
+		return err
+	}
+	var bar *Progress
+	t.Begin = func(step int) { bar = NewProgress(p.streams.Err, cmp.Or(j.name, "train"), "steps", step, j.schedule.Steps()) }
+	note := ""
+	t.Progress = func(e train.Event) {
+		note = fmt.Sprintf("loss %.3f", e.Loss)
+		if e.MIoU > 0 {
+			note += fmt.Sprintf(", mIoU %.1f %%", 100*e.MIoU)
+		}
+		bar.Set(e.Step, fmt.Sprintf("%.0f pictures/s, %s", e.PicturesPerSecond, note))
+	}
+	t.Notice = func(text string) { fmt.Fprintln(p.streams.Err, text) }
+	if err := p.worker.Train(ctx, t); err != nil {
+		return err
+	}
+	if note != "" { // steps were made
+		bar.Finish(note)
+	}
+	return nil
+}
+
+// feeds returns the fixed batches over which statistics are recalibrated, and all of a data set.
+func (p *pipeline) feeds(calibrate, evaluate data.Dataset) (recalibration, evaluation train.Feed) {
+	recalibration = train.Some{
+		Data: calibrate, Batch: p.cfg.Batch, Height: p.cfg.Height, Width: p.cfg.Width, Seed: p.cfg.Seed, Batches: p.cfg.RecalibrationBatches,
+	}
+	return recalibration, p.all(evaluate)
+}
+
+// all feeds a whole data set.
+func (p *pipeline) all(ds data.Dataset) train.Feed {
+	return train.All{Data: ds, Batch: evaluationBatch, Height: p.cfg.Height, Width: p.cfg.Width}
+}
+
+// supernetName is the supernet's stage and folder.
+const supernetName = "supernet"
+
+// rng is the random source of a model's first weights.
+func (p *pipeline) rng(stream uint64) *rand.Rand { return rand.New(rand.NewPCG(p.cfg.Seed, stream)) }
+
+// Streams of random numbers, apart from those of nas/data and nas/train.
+const (
+	supernetWeights = 0x5e70 + iota
+	baselineWeights
+	verifyNetworks
+)
+
+// newSupernet makes the supernet with its first weights.
+func (p *pipeline) newSupernet() (supernet.Model, error) {
+	return p.about(p.cfg.Supernet, nil).Build(p.machine.context, p.rng(supernetWeights))
+}
+
+// supernet trains the supernet, or loads it when it is trained already.
+func (p *pipeline) supernet(ctx context.Context) (supernet.Model, error) {
+	m, err := p.newSupernet()
+	if err != nil {
+		return nil, err
+	}
+	err = p.train(ctx, job{
+		name: supernetName, model: m, about: p.about(p.cfg.Supernet, nil), schedule: p.cfg.Shrinking,
+		sample: train.Draw(p.cfg.Space, p.cfg.Shrinking, p.cfg.Seed), data: p.data.Train,
+	})
+	if err != nil {
+		m.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+// search evolves architectures within the limits.
+func (p *pipeline) search(ctx context.Context, super supernet.Model) (*search.Result, error) {
+	recalibration, validation := p.feeds(p.data.Train, p.data.SearchVal)
+	var err error
+	if recalibration, err = train.Keep(ctx, recalibration, keepBytes); err != nil {
+		return nil, err
+	}
+	if validation, err = train.Keep(ctx, validation, keepBytes); err != nil {
+		return nil, err
+	}
+	cfg := p.cfg.Search
+	cfg.Seed, cfg.TracePath = p.cfg.Seed, p.folder.file(traceFile)
+	if cfg.Fingerprint, err = fingerprint(p.folder.file(supernetName, train.CheckpointFile), p.cfg.hash()); err != nil {
+		return nil, err
+	}
+	var bar *Progress
+	cfg.Progress = func(e search.Event) {
+		if bar == nil {
+			done := e.Done - 1
+			bar = NewProgress(p.streams.Err, "search", "networks", done, e.Total)
+		}
+		bar.Set(e.Done, fmt.Sprintf("best mIoU %.1f %%", 100*e.Best.MIoU))
+	}
+	result, err := search.Run(ctx, cfg, p.cfg.Space, &train.Evaluator{
+		Worker: p.worker, Supernet: super, Recalibration: recalibration, Validation: validation,
+	}, p.limits)
+	if err != nil {
+		if errors.Is(err, context.Canceled) && result != nil {
+			err = fmt.Errorf("stopped after %d of %d networks, which are saved: %w", len(result.All), cfg.Evaluations(), err)
+		}
+		return nil, err
+	}
+	if bar != nil {
+		bar.Finish(fmt.Sprintf("best mIoU %.1f %%", 100*result.Best.MIoU))
+	}
+	return result, nil
+}

@@ -1,0 +1,101 @@
+package run
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/segnas/segnas/nas/misuse"
+)
+
+// planned is a run folder's config.json: what was asked for, and what became of it on the machine that began the run. A repeated
+// command goes on with these settings, whatever the machine's speed is by then.
+type planned struct {
+	Asked    Config        `json:"asked"`
+	Budget   time.Duration `json:"budget_ns,omitempty"`
+	Config   Config        `json:"config"` // Asked, with its counts fitted to the budget
+	ISA      string        `json:"isa"`    // other instruction sets give other bits
+	Speeds   Speeds        `json:"speeds"`
+	Estimate Estimate      `json:"estimate"`
+}
+
+// plan reads the run folder's plan, or makes it, and prints it.
+func (p *pipeline) plan(ctx context.Context, budget time.Duration) error {
+	path := p.folder.file(configFile)
+	var old planned
+	found, err := finished(path, &old)
+	if err != nil {
+		return err
+	}
+	if found {
+		if err := old.accepts(p.cfg, budget, p.machine.identity.ISA); err != nil {
+			return misuse.Errorf("%s: %w; give another folder with --out to begin another run", path, err)
+		}
+		fmt.Fprintf(p.streams.Err, "going on in %s\n", p.folder.path)
+		p.cfg = old.Config
+		p.describe(old.Estimate)
+		return nil
+	}
+	speeds, err := p.measureSpeeds(ctx)
+	if err != nil {
+		return err
+	}
+	next := planned{Asked: p.cfg, Budget: budget, Config: p.cfg, ISA: p.machine.identity.ISA, Speeds: speeds}
+	if budget > 0 {
+		if next.Config, err = fit(p.cfg, speeds, budget); err != nil {
+			return err
+		}
+	}
+	next.Estimate = estimate(next.Config, speeds)
+	p.cfg = next.Config
+	p.describe(next.Estimate)
+	return writeJSON(path, next)
+}
+
+func (p *pipeline) describe(e Estimate) {
+	describe(p.streams.Err, p.cfg, p.net, e, [3]int{p.data.Train.Len(), p.data.SearchVal.Len(), p.data.Val.Len()})
+}
+
+// accepts refuses to go on with other settings than the run was begun with.
+func (old planned) accepts(asked Config, budget time.Duration, isa string) error {
+	if budget != old.Budget {
+		return fmt.Errorf("the run was begun with a budget of %s, not %s", budgetText(old.Budget), budgetText(budget))
+	}
+	if isa != old.ISA {
+		return fmt.Errorf("the run was begun with the instruction set %s, and this is %s, whose results differ in the last bits", old.ISA, isa)
+	}
+	before, err := fields(old.Asked)
+	if err != nil {
+		return err
+	}
+	now, err := fields(asked)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(now)) {
+		if was, is := string(before[name]), string(now[name]); was != is {
+			return fmt.Errorf("the run was begun with %s %s, not %s", name, was, is)
+		}
+	}
+	return nil
+}
+
+func budgetText(d time.Duration) string {
+	if d == 0 {
+		return "no limit"
+	}
+	return short(d)
+}
+
+// fields returns a configuration's settings by their names.
+func fields(c Config) (map[string]json.RawMessage, error) {
+	text, err := json.Marshal(c)
+	if err != nil {
+		return nil, err
+	}
+	var all map[string]json.RawMessage
+	return all, json.Unmarshal(text, &all)
+}

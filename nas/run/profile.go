@@ -1,0 +1,164 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"path/filepath"
+
+	"github.com/spf13/pflag"
+
+	"github.com/segnas/segnas/nas/latency"
+	"github.com/segnas/segnas/nas/misuse"
+	"github.com/segnas/segnas/nas/report"
+	"github.com/segnas/segnas/nas/space"
+)
+
+type profileOptions struct {
+	machine       machineOptions
+	table, report string
+	height, width int
+	classes       int
+	rounds        int
+	verify        int
+	seed          uint64
+	json          bool
+}
+
+func parseProfile(args []string, s Streams) (profileOptions, error) {
+	o := profileOptions{height: 360, width: 480, classes: 19, rounds: 30, seed: 1}
+	fs := pflag.NewFlagSet("profile", pflag.ContinueOnError)
+	fs.Var(sizeFlag{&o.height, &o.width}, "size", "network input, height x width")
+	fs.IntVar(&o.classes, "classes", o.classes, "classes that the network tells apart")
+	fs.StringVar(&o.table, "table", "", "table to make or complete (default: tables/CPU-ISA-THREADS-SIZE.jsonl)")
+	fs.IntVar(&o.rounds, "rounds", o.rounds, "accepted measuring turns of every network")
+	fs.IntVar(&o.verify, "verify", 0, "verify the predictions on this many random networks")
+	fs.StringVar(&o.report, "report", "", "with --verify: HTML file for the plot (default: beside the table)")
+	fs.Uint64Var(&o.seed, "seed", o.seed, "seed of the networks to verify")
+	fs.BoolVar(&o.json, "json", false, "print entries or verification as JSON")
+	machineFlags(fs, &o.machine)
+	if err := parse(fs, args, "", s); err != nil {
+		return o, err
+	}
+	switch {
+	case fs.NArg() > 0:
+		return o, misuse.Errorf("%q is not expected; all settings are flags", fs.Arg(0))
+	case o.rounds < 1 || o.verify < 0:
+		return o, misuse.Errorf("--rounds %d --verify %d: at least 1 round, and no less than 0 networks", o.rounds, o.verify)
+	}
+	return o, space.DefaultNetwork(o.classes).Validate()
+}
+
+// Profile is tools/profile: it fills the latency table of the device at hand, and verifies it.
+func Profile(ctx context.Context, args []string, s Streams) error {
+	o, err := parseProfile(args, s)
+	if err != nil {
+		return err
+	}
+	m, err := openMachine(o.machine, s.Err)
+	if err != nil {
+		return err
+	}
+	defer m.close()
+	if o.table == "" {
+		o.table = filepath.Join("tables", fmt.Sprintf("%s-%s-%dthreads-%dx%d-%dclasses.jsonl",
+			fileName(m.identity.CPU), m.identity.ISA, m.identity.Threads, o.height, o.width, o.classes))
+	}
+	// The lock lies beside the table, in a folder that is made where needed.
+	lock, err := openFolder(filepath.Dir(o.table))
+	if err != nil {
+		return err
+	}
+	defer lock.close()
+	table, err := latency.Open(o.table, latency.Setup{
+		Identity: m.identity, Network: space.DefaultNetwork(o.classes), H: o.height, W: o.width, Batch: 1,
+	})
+	if err != nil {
+		return err
+	}
+	sp := space.Default()
+	fmt.Fprintf(s.Err, "plan: table %s for %dx%d pictures, %d entries there, %d to measure; %d networks to verify\n",
+		o.table, o.height, o.width, len(table.Entries()), len(table.Missing(sp)), o.verify)
+	if err := fillTable(ctx, table, m, sp, o.rounds, s); err != nil {
+		if ctx.Err() != nil {
+			return fmt.Errorf("%w; finished entries are kept, and the same command goes on from here", err)
+		}
+		return err
+	}
+	if o.verify == 0 {
+		return printTable(s.Out, table, o.json)
+	}
+	return verifyTable(ctx, table, m, sp, o, s)
+}
+
+// fileName turns a processor's name into a part of a file's.
+func fileName(text string) string {
+	name := []byte(text)
+	for i, c := range name {
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9') {
+			name[i] = '-'
+		}
+	}
+	return string(name)
+}
+
+// printTable prints a table's entries, slowest kinds not first but by key.
+func printTable(w io.Writer, t *latency.Table, asJSON bool) error {
+	entries := t.Entries()
+	if asJSON {
+		return printJSON(w, entries)
+	}
+	fmt.Fprintf(w, "%-48s %10s %10s %10s %6s %9s\n", "operation", "median ms", "q1 ms", "q3 ms", "n", "rejected")
+	for _, e := range entries {
+		fmt.Fprintf(w, "%-48s %10.4f %10.4f %10.4f %6d %9d\n", e.Op, milliseconds(e.Median), milliseconds(e.Q1), milliseconds(e.Q3), e.N, e.Rejected)
+	}
+	predictor, err := t.Predictor()
+	if err != nil {
+		return err
+	}
+	for _, a := range []space.Arch{space.Baseline(), space.HandScaled()} {
+		ms, err := predictor.Predict(a)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "predicted %8.3f ms  %v\n", ms, a)
+	}
+	fmt.Fprintf(w, "table %s\n", t.Path())
+	return nil
+}
+
+// verifyTable measures random networks and prints how well the table predicts them; the plot goes into an HTML file.
+func verifyTable(ctx context.Context, t *latency.Table, m *machine, sp space.Space, o profileOptions, s Streams) error {
+	bar := NewProgress(s.Err, "verify", "turns", 0, 0)
+	v, err := latency.Verify(ctx, sessionDevice{m.context, m.identity}, t, sp, o.verify, rand.New(rand.NewPCG(o.seed, verifyNetworks)), measuring(bar, o.rounds))
+	if err != nil {
+		return err
+	}
+	bar.Finish("")
+	if o.report == "" {
+		o.report = t.Path() + ".html"
+	}
+	err = report.Write(o.report, report.Report{
+		Title: "Predicted and measured latency", Subtitle: fmt.Sprintf("%dx%d pictures on %v", o.height, o.width, m.identity), Verification: &v,
+	})
+	if err != nil {
+		return err
+	}
+	if o.json {
+		return printJSON(s.Out, v)
+	}
+	fmt.Fprintf(s.Out, "%d random networks at %dx%d on %v\n", o.verify, o.height, o.width, m.identity)
+	fmt.Fprintf(s.Out, "%-10s %8s %8s %8s %10s %12s %12s\n", "", "MAPE %", "bias %", "max %", "Spearman", "within 5 %", "within 10 %")
+	for _, part := range []struct {
+		name string
+		latency.Accuracy
+	}{{"whole", v.Whole}, {"searched", v.Searched}, {"unscaled", v.Unscaled}} {
+		fmt.Fprintf(s.Out, "%-10s %8.2f %8.2f %8.2f %10.4f %12.0f %12.0f\n", part.name,
+			100*part.MAPE, 100*part.Bias, 100*part.Max, part.Spearman, 100*part.Within5, 100*part.Within10)
+	}
+	c := v.Conditions
+	fmt.Fprintf(s.Out, "canary %.3f ms quiet, %.3f typical, %.3f worst, drift %+.1f %%, %.3f of the table's level; %d turns, %d rejected\nplot %s\n",
+		milliseconds(c.Quiet), milliseconds(c.Typical), milliseconds(c.Worst), 100*c.Drift, v.Level, c.Turns, c.Rejected, o.report)
+	return nil
+}

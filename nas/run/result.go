@@ -1,0 +1,107 @@
+package run
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/segnas/segnas/nas/latency"
+	"github.com/segnas/segnas/nas/metrics"
+	"github.com/segnas/segnas/nas/report"
+	"github.com/segnas/segnas/nas/search"
+	"github.com/segnas/segnas/nas/space"
+)
+
+// Result is what a run found: the run folder's result.json, and the output of --json.
+type Result struct {
+	Data       string           `json:"data"`
+	Preset     string           `json:"preset"`
+	Seed       uint64           `json:"seed"`
+	Height     int              `json:"height"`
+	Width      int              `json:"width"`
+	Device     latency.Identity `json:"device"`
+	LimitMS    float64          `json:"limit_ms"`
+	Networks   []report.Row     `json:"networks"`
+	Winner     space.Arch       `json:"winner"`
+	SearchMIoU float64          `json:"search_miou"` // the winner's, with the supernet's weights, on the search's validation split
+	Evaluated  int              `json:"evaluated"`   // networks, by the search
+	Folder     string           `json:"folder"`
+	Report     string           `json:"report"`
+	Next       []string         `json:"next"` // commands to type
+}
+
+// result gathers what the run found.
+func (p *pipeline) result(found *search.Result, all []*finalNetwork, m *measured) (Result, error) {
+	r := Result{
+		Data: p.cfg.Data, Preset: p.cfg.Preset, Seed: p.cfg.Seed, Height: p.cfg.Height, Width: p.cfg.Width,
+		Device: p.machine.identity, LimitMS: p.limits[0].Max, Winner: found.Best.Arch, SearchMIoU: found.Best.MIoU,
+		Evaluated: len(found.All), Folder: p.folder.path, Report: p.folder.file(reportFile),
+	}
+	for i, f := range all {
+		row, err := p.row(f, m.Networks[i].Total)
+		if err != nil {
+			return r, err
+		}
+		r.Networks = append(r.Networks, row)
+	}
+	model := p.folder.file(winnerModel)
+	r.Next = []string{
+		fmt.Sprintf("go run ./tools/segment --model %s PICTURE_OR_FOLDER", model),
+		fmt.Sprintf("go run ./tools/eval --model %s --data %s", model, p.cfg.Data),
+		fmt.Sprintf("go run ./tools/profile --table %s --size %dx%d --classes %d --verify 50", p.folder.file(tableFile), p.cfg.Height, p.cfg.Width, p.net.Classes),
+	}
+	return r, nil
+}
+
+func (p *pipeline) row(f *finalNetwork, t latency.Stats) (report.Row, error) {
+	predicted, err := p.predictor.Predict(f.Arch)
+	if err != nil {
+		return report.Row{}, err
+	}
+	within := true
+	for _, l := range p.limits {
+		cost, err := l.Cost(f.Arch)
+		if err != nil {
+			return report.Row{}, err
+		}
+		within = within && cost <= l.Max
+	}
+	ms := milliseconds(t.Median)
+	within = within && ms <= p.limits[0].Max
+	return report.Row{
+		Name: f.Name, Arch: f.Arch.String(), MIoU: f.miou(),
+		MACs: p.net.MACs(f.Arch, p.cfg.Height, p.cfg.Width), Params: p.net.Params(f.Arch),
+		PredictedMS: predicted, MeasuredMS: ms, Q1MS: milliseconds(t.Q1), Q3MS: milliseconds(t.Q3), P99MS: milliseconds(t.P99),
+		Samples: t.N, FPS: 1000 / ms, WithinLimit: &within, Winner: f.Name == winnerName,
+	}, nil
+}
+
+// print writes the result for people.
+func (r Result) print(w io.Writer) error {
+	fmt.Fprintf(w, "\n%s at %dx%d on %v; limit %.4g ms\n\n", r.Data, r.Height, r.Width, r.Device, r.LimitMS)
+	if err := report.WriteTable(w, r.Networks); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "\nwinner  %v\nreport  %s\nnext:\n", r.Winner, r.Report)
+	for _, command := range r.Next {
+		fmt.Fprintf(w, "  %s\n", command)
+	}
+	return nil
+}
+
+// printJSON writes a value as indented JSON.
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// confusionOf is the inverse of keeping Confusion.Counts alone.
+func confusionOf(counts []int64) *metrics.Confusion {
+	c := metrics.NewConfusion(0)
+	for c.Classes*c.Classes < len(counts) {
+		c.Classes++
+	}
+	c.Counts = counts
+	return c
+}

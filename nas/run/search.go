@@ -1,0 +1,200 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/segnas/segnas/nas/misuse"
+	"github.com/segnas/segnas/nas/search"
+	"github.com/segnas/segnas/nas/supernet"
+	"github.com/segnas/segnas/nas/train"
+)
+
+// searchOptions are what tools/search is told beside the Config.
+type searchOptions struct {
+	cfg     Config
+	machine machineOptions
+	out     string
+	table   string
+	budget  time.Duration
+	json    bool
+}
+
+func parseSearch(args []string, s Streams) (o searchOptions, err error) {
+	if o.cfg, err = presetOf(args); err != nil {
+		return o, err
+	}
+	fs := pflag.NewFlagSet("search", pflag.ContinueOnError)
+	dataFlags(fs, &o.cfg)
+	fs.DurationVar(&o.budget, "budget", 0, "time for the whole run, such as 25m: fits the numbers of steps and of networks to it")
+	fs.StringVar(&o.out, "out", "", "run folder (default: runs/DATA-PRESET-SEED)")
+	fs.StringVar(&o.table, "table", "", "latency table to begin with, as tools/profile makes it")
+	fs.BoolVar(&o.json, "json", false, "print the result as JSON")
+	machineFlags(fs, &o.machine)
+	searchFlags(fs, &o.cfg)
+	trainingFlags(fs, &o.cfg)
+	if err := parse(fs, args, "", s); err != nil {
+		return o, err
+	}
+	if fs.NArg() > 0 {
+		return o, misuse.Errorf("%q is not expected; all settings are flags", fs.Arg(0))
+	}
+	if o.budget < 0 {
+		return o, misuse.Errorf("--budget: %v; give a time above 0", o.budget)
+	}
+	if o.out == "" {
+		o.out = o.cfg.Folder()
+	}
+	return o, o.cfg.Validate()
+}
+
+// Search is tools/search: it designs a network, from the pictures to the report.
+func Search(ctx context.Context, args []string, s Streams) error {
+	o, err := parseSearch(args, s)
+	if err != nil {
+		return err
+	}
+	m, err := openMachine(o.machine, s.Err)
+	if err != nil {
+		return err
+	}
+	defer m.close()
+	p, err := openPipeline(o.cfg, m, s)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	if p.folder, err = openFolder(o.out); err != nil {
+		return err
+	}
+	result, err := p.run(ctx, o)
+	if err != nil {
+		if ctx.Err() != nil {
+			return fmt.Errorf("%w; the same command goes on from here", err)
+		}
+		return err
+	}
+	if o.json {
+		return printJSON(s.Out, result)
+	}
+	return result.print(s.Out)
+}
+
+// openPipeline opens the pictures and makes the worker.
+func openPipeline(c Config, m *machine, s Streams) (*pipeline, error) {
+	splits, err := openData(c)
+	if err != nil {
+		return nil, err
+	}
+	worker, err := train.NewWorker(m.context)
+	if err != nil {
+		return nil, err
+	}
+	return &pipeline{
+		cfg: c, machine: m, worker: worker, data: splits, net: c.Network(splits.Train.Classes().Len()), streams: s,
+	}, nil
+}
+
+func (p *pipeline) close() {
+	p.worker.Close()
+	if p.folder != nil {
+		p.folder.close()
+	}
+}
+
+// run goes through all stages; those that the run folder holds already take no time.
+func (p *pipeline) run(ctx context.Context, o searchOptions) (Result, error) {
+	if err := p.folder.begin(o.table); err != nil {
+		return Result{}, err
+	}
+	if err := p.plan(ctx, o.budget); err != nil {
+		return Result{}, fmt.Errorf("plan: %w", err)
+	}
+	err := p.stage("latency table", func() (string, error) {
+		err := p.fillTable(ctx)
+		return limitsText(p.limits), err
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	fmt.Fprintf(p.streams.Err, "limits: %s\n", limitsText(p.limits))
+	var super supernet.Model
+	err = p.stage(supernetName, func() (detail string, err error) {
+		super, err = p.supernet(ctx)
+		return fmt.Sprintf("%d steps", p.cfg.Shrinking.Steps()), err
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	defer super.Close()
+	return p.runSearched(ctx, super)
+}
+
+// runSearched goes through the stages that need the trained supernet.
+func (p *pipeline) runSearched(ctx context.Context, super supernet.Model) (result Result, err error) {
+	var found *search.Result
+	err = p.stage("search", func() (string, error) {
+		found, err = p.search(ctx, super)
+		return fmt.Sprintf("%d networks", p.cfg.Search.Evaluations()), err
+	})
+	if err != nil {
+		return result, err
+	}
+	all := p.finals(found.Best.Arch)
+	defer closeAll(all)
+	for _, f := range all {
+		if err := p.stage(f.Name, func() (string, error) { return f.How, p.final(ctx, f, super) }); err != nil {
+			return result, err
+		}
+	}
+	var m *measured
+	err = p.stage("measuring", func() (string, error) {
+		m, err = p.measure(ctx, all)
+		return fmt.Sprintf("%d turns each", p.cfg.FinalRounds), err
+	})
+	if err != nil {
+		return result, err
+	}
+	if result, err = p.result(found, all, m); err != nil {
+		return result, err
+	}
+	if err := p.keepWinner(result, all[len(all)-1]); err != nil {
+		return result, err
+	}
+	return result, p.writeReport(ctx, result, found, all, m)
+}
+
+// keepWinner writes the winner's text, figures and weights, and the result.
+func (p *pipeline) keepWinner(r Result, f *finalNetwork) error {
+	c, err := train.Capture(f.model, false)
+	if err != nil {
+		return err
+	}
+	c.Model, c.Seed, c.ConfigHash, c.Step = p.about(train.Plain, &f.Arch), p.cfg.Seed, p.cfg.hash(), p.cfg.Retrain.Steps()
+	if err := c.SaveFile(p.folder.file(winnerModel)); err != nil {
+		return err
+	}
+	if err := replaceFile(p.folder.file(winnerText), []byte(f.Arch.String()+"\n")); err != nil {
+		return err
+	}
+	if err := writeJSON(p.folder.file(winnerJSON), named(r, winnerName)); err != nil {
+		return err
+	}
+	return writeJSON(p.folder.file(resultFile), r)
+}
+
+// begin puts a given latency table into a folder that has none yet.
+func (f *folder) begin(table string) error {
+	if table == "" || f.has(tableFile) {
+		return nil
+	}
+	content, err := os.ReadFile(table)
+	if err != nil {
+		return misuse.Errorf("--table: %w", err)
+	}
+	return replaceFile(f.file(tableFile), content)
+}

@@ -1,0 +1,153 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/spf13/pflag"
+
+	"github.com/segnas/segnas/nas/data"
+	"github.com/segnas/segnas/nas/metrics"
+	"github.com/segnas/segnas/nas/misuse"
+	"github.com/segnas/segnas/nas/space"
+	"github.com/segnas/segnas/nas/supernet"
+	"github.com/segnas/segnas/nas/train"
+)
+
+// Scored is what tools/train and tools/eval print: how well a network labels a split.
+type Scored struct {
+	Model    string     `json:"model"` // checkpoint file
+	Arch     space.Arch `json:"arch"`
+	Split    string     `json:"split"`
+	Pictures int        `json:"pictures"`
+	MIoU     float64    `json:"miou"`
+	Accuracy float64    `json:"pixel_accuracy"`
+	Classes  []ClassIoU `json:"classes"`
+}
+
+// ClassIoU is one class's intersection over union; nil where the class occurs neither in truth nor in prediction.
+type ClassIoU struct {
+	Name string   `json:"name"`
+	IoU  *float64 `json:"iou"`
+}
+
+func scored(model string, a space.Arch, split string, ds data.Dataset, c *metrics.Confusion) Scored {
+	s := Scored{Model: model, Arch: a, Split: split, Pictures: ds.Len(), Accuracy: c.PixelAccuracy()}
+	s.MIoU, _ = c.MeanIoU()
+	names := ds.Classes().Names
+	for i, v := range c.IoU() {
+		class := ClassIoU{Name: names[i]}
+		if v == v { // not NaN
+			class.IoU = &v
+		}
+		s.Classes = append(s.Classes, class)
+	}
+	return s
+}
+
+func (s Scored) print(w io.Writer) {
+	for _, c := range s.Classes {
+		if c.IoU == nil {
+			fmt.Fprintf(w, "%-20s      -\n", c.Name)
+			continue
+		}
+		fmt.Fprintf(w, "%-20s %6.1f %%\n", c.Name, 100**c.IoU)
+	}
+	fmt.Fprintf(w, "mean IoU %.2f %%, pixel accuracy %.2f %% on %d pictures (%s)\nmodel %s\n", 100*s.MIoU, 100*s.Accuracy, s.Pictures, s.Split, s.Model)
+}
+
+// Train is tools/train: it trains one network from random weights and evaluates it.
+func Train(ctx context.Context, args []string, s Streams) error {
+	cfg, err := presetOf(args)
+	if err != nil {
+		return err
+	}
+	base := space.Baseline()
+	var o struct {
+		machine machineOptions
+		out     string
+		arch    *space.Arch
+		json    bool
+	}
+	o.arch = &base
+	fs := pflag.NewFlagSet("train", pflag.ContinueOnError)
+	dataFlags(fs, &cfg)
+	archVar(fs, &o.arch, "network to train")
+	fs.StringVar(&o.out, "out", "", "folder for checkpoints and metrics (default: runs/train-DATA-ARCH-SEED)")
+	fs.BoolVar(&o.json, "json", false, "print the result as JSON")
+	machineFlags(fs, &o.machine)
+	trainingFlags(fs, &cfg)
+	if err := parse(fs, args, "", s); err != nil {
+		return err
+	}
+	if fs.NArg() > 0 {
+		return misuse.Errorf("%q is not expected; all settings are flags", fs.Arg(0))
+	}
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	if o.out == "" {
+		o.out = filepath.Join("runs", fmt.Sprintf("train-%s-%v-%d", filepath.Base(filepath.Clean(cfg.Data)), o.arch, cfg.Seed))
+	}
+	m, err := openMachine(o.machine, s.Err)
+	if err != nil {
+		return err
+	}
+	defer m.close()
+	p, err := openPipeline(cfg, m, s)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	if p.folder, err = openFolder(o.out); err != nil {
+		return err
+	}
+	result, err := p.trainOne(ctx, *o.arch)
+	if err != nil {
+		if ctx.Err() != nil {
+			return fmt.Errorf("%w; the same command goes on from here", err)
+		}
+		return err
+	}
+	if o.json {
+		return printJSON(s.Out, result)
+	}
+	result.print(s.Out)
+	return nil
+}
+
+// trainOne trains a network in the run folder itself and evaluates it on the reported split.
+func (p *pipeline) trainOne(ctx context.Context, a space.Arch) (Scored, error) {
+	model, err := supernet.NewPlain(p.machine.context, p.net, a, p.rng(baselineWeights))
+	if err != nil {
+		return Scored{}, err
+	}
+	defer model.Close()
+	feed, err := train.Keep(ctx, p.all(p.data.Val), keepBytes)
+	if err != nil {
+		return Scored{}, err
+	}
+	fmt.Fprintf(p.streams.Err, "plan: %v, %d classes, %d steps of %d pictures of %dx%d; %d pictures to train on, %d to report on\n",
+		a, p.net.Classes, p.cfg.Scratch.Steps(), p.cfg.Batch, p.cfg.Height, p.cfg.Width, p.data.TrainAll.Len(), p.data.Val.Len())
+	err = p.train(ctx, job{
+		model: model, about: p.about(train.Plain, &a), schedule: p.cfg.Scratch, sample: train.Fixed(a), data: p.data.TrainAll,
+		checks: p.cfg.Checks, check: func(ctx context.Context) (float64, error) {
+			c, err := p.worker.Evaluate(ctx, model, a, feed)
+			if err != nil {
+				return 0, err
+			}
+			miou, _ := c.MeanIoU()
+			return miou, nil
+		},
+	})
+	if err != nil {
+		return Scored{}, err
+	}
+	c, err := p.worker.Evaluate(ctx, model, a, feed)
+	if err != nil {
+		return Scored{}, err
+	}
+	return scored(p.folder.file(train.CheckpointFile), a, "val", p.data.Val, c), nil
+}

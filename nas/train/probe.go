@@ -1,0 +1,43 @@
+package train
+
+import (
+	"context"
+	"time"
+
+	"github.com/segnas/segnas/nas/data"
+)
+
+// Probe measures what a step of a training takes on this machine, data included: the mean over a few steps, evenly spread over the
+// schedule, after one that only warms up. It stops early when enough time was spent. The model is trained by these steps: give one
+// that is not needed afterwards. Nothing is saved.
+func (w *Worker) Probe(ctx context.Context, t Training, steps int, enough time.Duration) (time.Duration, error) {
+	loader, err := data.NewLoader(t.Data, data.LoaderConfig{Batch: t.Batch, H: t.Height, W: t.Width, Augment: t.Augment, Seed: t.Seed})
+	if err != nil {
+		return 0, err
+	}
+	defer loader.Close()
+	all := t.Schedule.Steps()
+	one := func(step int) error {
+		b, err := loader.Next(ctx)
+		if err != nil {
+			return err
+		}
+		defer loader.Release(b)
+		phase, within := t.Schedule.At(step)
+		_, err = w.step(t.Model, t.Sample(step), b, t.Optimiser, t.Schedule[phase].LearningRate(within))
+		return err
+	}
+	if err := one(0); err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	for i := range steps {
+		if err := one((2*i + 1) * all / (2 * steps)); err != nil {
+			return 0, err
+		}
+		if spent := time.Since(began); i+1 == steps || spent > enough {
+			return spent / time.Duration(i+1), nil
+		}
+	}
+	return 0, nil
+}
