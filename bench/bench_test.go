@@ -1,0 +1,187 @@
+package bench
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/segnas/segnas/gobind"
+	"github.com/segnas/segnas/nas/space"
+)
+
+// pictures are what the layers' sizes follow from: one of a street camera, and a training batch of CamVid's.
+var pictures = []struct{ n, h, w int }{{1, 1024, 2048}, {8, 360, 480}}
+
+// TestMain prints what a figure depends on ahead of the benchmarks, in the key: value lines that benchstat compares by.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if pattern := flag.Lookup("test.bench"); pattern != nil && pattern.Value.String() != "" {
+		if err := printConditions(); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+func printConditions() error {
+	x, err := gobind.NewContext(gobind.Options{})
+	if err != nil {
+		return err
+	}
+	defer x.Close()
+	commit := "unknown"
+	if out, err := exec.Command("git", "describe", "--always", "--dirty", "--abbrev=12").Output(); err == nil {
+		commit = strings.TrimSpace(string(out))
+	}
+	fmt.Printf("isa: %s\nthreads: %d\ndevice: %s\nlibrary: %s\ncommit: %s\n", x.ISA(), x.Threads(), x.Device(), gobind.Stamp(), commit)
+	return nil
+}
+
+// bed is a context with tensors for one operation at a time.
+type bed struct {
+	context *gobind.Context
+	stream  *gobind.Stream
+}
+
+func newBed(t testing.TB) *bed {
+	t.Helper()
+	x, err := gobind.NewContext(gobind.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := x.NewStream()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		s.Close()
+		x.Close()
+	})
+	return &bed{x, s}
+}
+
+// tensors makes what the operation takes, filled with ordinary numbers and with labels of 19 classes.
+func (b *bed) tensors(t testing.TB, op operation) []gobind.Tensor {
+	t.Helper()
+	made := make([]gobind.Tensor, len(op.tensors))
+	for i, want := range op.tensors {
+		var err error
+		if made[i], err = b.context.NewTensor(want.dtype, want.shape...); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(made[i].Buffer.Close)
+		switch want.dtype {
+		case gobind.F32:
+			for j, host := 0, gobind.Host[float32](made[i]); j < len(host); j++ {
+				host[j] = 0.25 + float32(j*7919%1024)/1024
+			}
+		case gobind.U8:
+			for j, host := 0, gobind.Host[uint8](made[i]); j < len(host); j++ {
+				host[j] = uint8(j / 97 % 19)
+			}
+		}
+	}
+	return made
+}
+
+func operationsFor(n, h, w int) []operation {
+	var ops []operation
+	for _, l := range distinct(networkLayers(n, h, w)) {
+		ops = append(ops, operationsOf(l)...)
+	}
+	return ops
+}
+
+var sharedProber = sync.OnceValue(func() *prober {
+	x, err := gobind.NewContext(gobind.Options{})
+	if err != nil {
+		panic(err)
+	}
+	defer x.Close()
+	return newProber(x.ISA(), x.Threads())
+})
+
+// BenchmarkPeak is the machine's own: fused multiply-adds on registers, and copies between large buffers.
+func BenchmarkPeak(b *testing.B) {
+	var seen peak
+	for b.Loop() {
+		seen = seen.best(sharedProber().measure())
+	}
+	b.ReportMetric(seen.flops/1e9, "GFLOP/s")
+	b.ReportMetric(seen.bytes/1e9, "GB/s")
+}
+
+// BenchmarkOperations times every distinct layer of the baseline, forward and backward. %peak is the share of the time that the machine
+// needs at best, by a peak measured just before and after: 100 is a bound by multiply-adds or, where those are few, by memory (tensors that
+// fit a cache may pass it).
+func BenchmarkOperations(b *testing.B) {
+	for _, p := range pictures {
+		for _, op := range operationsFor(p.n, p.h, p.w) {
+			name := fmt.Sprintf("%s/%dx%dx%d/%s/%s", op.name, p.n, p.h, p.w, op.layer.place, op.layer.shape())
+			b.Run(name, func(b *testing.B) { timed(b, op) })
+		}
+	}
+}
+
+func timed(b *testing.B, op operation) {
+	test := newBed(b)
+	tensors := test.tensors(b, op)
+	if err := op.run(test.stream, tensors); err != nil { // pages and scratch are touched, weights packed
+		b.Fatal(err)
+	}
+	seen := sharedProber().measure()
+	for b.Loop() {
+		if err := op.run(test.stream, tensors); err != nil {
+			b.Fatal(err)
+		}
+	}
+	each := b.Elapsed() / time.Duration(b.N)
+	seen = seen.best(sharedProber().measure())
+	if op.macs > 0 {
+		b.ReportMetric(2*float64(op.macs)/each.Seconds()/1e9, "GFLOP/s")
+	}
+	b.ReportMetric(float64(op.bytes)/each.Seconds()/1e9, "GB/s")
+	b.ReportMetric(100*seen.floor(op.macs, op.bytes).Seconds()/each.Seconds(), "%peak")
+}
+
+func TestLayers_CostWhatTheNetworkCosts(t *testing.T) {
+	for _, p := range append(pictures, struct{ n, h, w int }{1, 61, 95}) {
+		var macs int64
+		for _, l := range networkLayers(p.n, p.h, p.w) {
+			macs += l.macs()
+		}
+		want := int64(p.n) * space.DefaultNetwork(19).MACs(space.Baseline(), p.h, p.w)
+		if macs != want {
+			t.Errorf("%d pictures of %dx%d: the layers have %d multiply-adds, the network %d", p.n, p.h, p.w, macs, want)
+		}
+	}
+}
+
+func TestOperations_RunOnSmallPictures(t *testing.T) {
+	for _, op := range operationsFor(2, 48, 72) {
+		t.Run(op.name+"/"+op.layer.shape(), func(t *testing.T) {
+			b := newBed(t)
+			if err := op.run(b.stream, b.tensors(t, op)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestPeak_FloorIsTheSlowerNeed(t *testing.T) {
+	p := peak{flops: 1e9, bytes: 1e8}
+	for _, c := range []struct {
+		macs, bytes int64
+		want        time.Duration
+	}{{1e6, 1, 2 * time.Millisecond}, {1, 1e6, 10 * time.Millisecond}} {
+		if got := p.floor(c.macs, c.bytes); got != c.want {
+			t.Errorf("%d multiply-adds and %d bytes: at least %v, want %v", c.macs, c.bytes, got, c.want)
+		}
+	}
+}

@@ -1,0 +1,110 @@
+package bench
+
+import "github.com/segnas/segnas/gobind"
+
+// operation is one call to time: what it costs at least, and how to make it.
+type operation struct {
+	name  string
+	layer layer
+	macs  int64
+	bytes int64 // that must move if nothing stays in a cache: each tensor once for every pass over it
+	// tensors are made by shape, in the order in which run takes them.
+	tensors []tensor
+	run     func(s *gobind.Stream, t []gobind.Tensor) error
+}
+
+type tensor struct {
+	dtype gobind.DType
+	shape []int
+}
+
+func f32(shape ...int) tensor { return tensor{gobind.F32, shape} }
+
+const ignored = 255
+
+// operationsOf lists the forward operation of a layer, and what training adds to it.
+func operationsOf(l layer) []operation {
+	x := f32(l.n, l.inH, l.inW, l.inC)
+	y := f32(l.n, l.outH, l.outW, l.outC)
+	switch l.op {
+	case "conv3x3":
+		return convolution(l, x, f32(9*l.inC, l.outC), y, (*gobind.Stream).Conv3x3Forward, nil, (*gobind.Stream).Conv3x3BackwardWeight)
+	case "dwconv":
+		ops := convolution(l, x, f32(l.kernel*l.kernel, l.inC), y,
+			(*gobind.Stream).DWConvForward, (*gobind.Stream).DWConvBackwardInput, (*gobind.Stream).DWConvBackwardWeight)
+		return append(ops, batchNorm(l, y)...)
+	case "pwconv":
+		return pointwise(l, x, f32(l.inC, l.outC), y)
+	case "upsample_add":
+		return []operation{{"upsample_add_forward", l, 0, int64(4*l.inputs() + 8*l.outputs()), []tensor{x, y, y},
+			func(s *gobind.Stream, t []gobind.Tensor) error {
+				return s.UpsampleAddForward(t[0], t[1], gobind.Bilinear, t[2])
+			}}}
+	default:
+		return labelling(l, x)
+	}
+}
+
+func convolution(l layer, x, w, y tensor, forward func(*gobind.Stream, gobind.Tensor, gobind.Tensor, int, gobind.Tensor) error,
+	input func(*gobind.Stream, gobind.Tensor, gobind.Tensor, int, gobind.Tensor) error,
+	weight func(*gobind.Stream, gobind.Tensor, gobind.Tensor, int, bool, gobind.Tensor) error) []operation {
+	bytes := int64(4 * (l.inputs() + l.weights() + l.outputs()))
+	ops := []operation{
+		{l.op + "_forward", l, l.macs(), bytes, []tensor{x, w, y},
+			func(s *gobind.Stream, t []gobind.Tensor) error { return forward(s, t[0], t[1], l.stride, t[2]) }},
+		{l.op + "_backward_weight", l, l.macs(), bytes, []tensor{x, y, w},
+			func(s *gobind.Stream, t []gobind.Tensor) error { return weight(s, t[0], t[1], l.stride, false, t[2]) }},
+	}
+	if input != nil {
+		ops = append(ops, operation{l.op + "_backward_input", l, l.macs(), bytes, []tensor{y, w, x},
+			func(s *gobind.Stream, t []gobind.Tensor) error { return input(s, t[0], t[1], l.stride, t[2]) }})
+	}
+	return ops
+}
+
+func pointwise(l layer, x, w, y tensor) []operation {
+	bytes := int64(4 * (l.inputs() + l.weights() + l.outputs()))
+	return []operation{
+		{"pwconv_forward", l, l.macs(), bytes, []tensor{x, w, y},
+			func(s *gobind.Stream, t []gobind.Tensor) error {
+				return s.PWConvForward(t[0], t[1], gobind.Tensor{}, t[2])
+			}},
+		{"pwconv_backward_input", l, l.macs(), bytes, []tensor{y, w, x},
+			func(s *gobind.Stream, t []gobind.Tensor) error { return s.PWConvBackwardInput(t[0], t[1], t[2]) }},
+		{"pwconv_backward_weight", l, l.macs(), bytes, []tensor{x, y, w},
+			func(s *gobind.Stream, t []gobind.Tensor) error {
+				return s.PWConvBackwardWeight(t[0], t[1], false, t[2])
+			}},
+	}
+}
+
+// batchNorm is timed on the outputs of depthwise convolutions, the widest tensors of the network. Its statistics need a pass of
+// their own before the pass that writes.
+func batchNorm(l layer, y tensor) []operation {
+	const eps, update = 1e-5, 0.1
+	channel := f32(l.outC)
+	return []operation{
+		{"batchnorm_forward", l, 0, int64(4 * 3 * l.outputs()), []tensor{y, channel, channel, channel, channel, channel, channel, y},
+			func(s *gobind.Stream, t []gobind.Tensor) error {
+				return s.BatchNormForward(t[0], t[1], t[2], eps, update, true, t[3], t[4], t[5], t[6], t[7])
+			}},
+		{"batchnorm_backward", l, 0, int64(4 * 5 * l.outputs()), []tensor{y, y, channel, channel, channel, channel, channel, channel, y},
+			func(s *gobind.Stream, t []gobind.Tensor) error {
+				return s.BatchNormBackward(t[0], t[1], t[2], t[3], t[4], t[5], true, false, false, t[6], t[7], t[8])
+			}},
+	}
+}
+
+// labelling upsamples the logits to the picture's size inside the kernel: for the label map, and for the loss.
+func labelling(l layer, logits tensor) []operation {
+	labels := tensor{gobind.U8, []int{l.n, l.outH, l.outW}}
+	pixels := int64(l.n * l.outH * l.outW)
+	return []operation{
+		{"argmax", l, 0, int64(4*l.inputs()) + pixels, []tensor{logits, labels},
+			func(s *gobind.Stream, t []gobind.Tensor) error { return s.Argmax(t[0], t[1]) }},
+		{"cross_entropy", l, 0, int64(8*l.inputs()) + pixels, []tensor{logits, labels, {gobind.F64, []int{2}}, logits},
+			func(s *gobind.Stream, t []gobind.Tensor) error {
+				return s.CrossEntropy(t[0], t[1], ignored, gobind.Tensor{}, 1, t[2], t[3])
+			}},
+	}
+}

@@ -1,0 +1,8 @@
+//go:build !amd64
+
+package bench
+
+const fmaChains = 0
+
+// fmaLoop has no loop for this processor: operations are held against the memory's bandwidth alone.
+func fmaLoop(string) (loop func(turns int64), lanes int) { return nil, 0 }
