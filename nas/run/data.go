@@ -1,8 +1,12 @@
 package run
 
 import (
+	"context"
 	"os"
 	"path/filepath"
+	"runtime"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/segnas/segnas/nas/data"
 	"github.com/segnas/segnas/nas/misuse"
@@ -52,6 +56,38 @@ func formatOf(folder, format string) (string, error) {
 		}
 	}
 	return "", misuse.Errorf("%s holds neither train.txt (CamVid's layout) nor classes.txt (a folder of your own: images, labels and a class list)", folder)
+}
+
+// checkPictures reads every picture once, so that one that cannot be used is refused before hours of training and not after. What
+// fits stays in the data sets' memory. Drawn scenes need no check.
+func checkPictures(ctx context.Context, c Config, splits data.Splits, s Streams) error {
+	if c.Data == ScenesData {
+		return nil
+	}
+	all := []data.Dataset{splits.TrainAll, splits.Val}
+	total := splits.TrainAll.Len() + splits.Val.Len()
+	bar := NewProgress(s.Err, "pictures", "read", 0, total)
+	group, going := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	done := 0
+	for _, ds := range all {
+		for i := range ds.Len() {
+			if going.Err() != nil {
+				break
+			}
+			group.Go(func() error {
+				_, err := ds.Read(i)
+				return err
+			})
+			done++
+			bar.Set(done, "")
+		}
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	bar.Finish("")
+	return ctx.Err()
 }
 
 // described returns the classes as checkpoints keep them.

@@ -120,6 +120,7 @@ func searchFlags(fs *pflag.FlagSet, c *Config) {
 	fs.Var(countFlag{&c.Limits.Params}, "limit-params", "most parameters, such as 900k")
 	fs.IntVar(&c.TableRounds, "table-rounds", c.TableRounds, "measuring turns behind the latency table")
 	fs.IntVar(&c.FinalRounds, "final-rounds", c.FinalRounds, "measuring turns of the final networks")
+	fs.IntVar(&c.VerifyNetworks, "verify-networks", c.VerifyNetworks, "random networks to verify the latency table with; 0 for none")
 }
 
 func presetNames() string {

@@ -146,7 +146,9 @@ func (p *pipeline) train(ctx context.Context, j job) error {
 		return err
 	}
 	var bar *Progress
-	t.Begin = func(step int) { bar = NewProgress(p.streams.Err, cmp.Or(j.name, "train"), "steps", step, j.schedule.Steps()) }
+	t.Begin = func(step int) {
+		bar = NewProgress(p.streams.Err, cmp.Or(j.name, "train"), "steps", step, j.schedule.Steps())
+	}
 	note := ""
 	t.Progress = func(e train.Event) {
 		note = fmt.Sprintf("loss %.3f", e.Loss)

@@ -39,6 +39,9 @@ func (p *pipeline) plan(ctx context.Context, budget time.Duration) error {
 		p.describe(old.Estimate)
 		return nil
 	}
+	if err := checkPictures(ctx, p.cfg, p.data, p.streams); err != nil {
+		return err
+	}
 	speeds, err := p.measureSpeeds(ctx)
 	if err != nil {
 		return err

@@ -55,10 +55,12 @@ func (s Schedule) At(step int) (phase, within int) {
 // one step each.
 func (s Schedule) Scaled(factor float64) Schedule {
 	scaled := make(Schedule, len(s))
+	total := max(len(s), int(math.Round(float64(s.Steps())*factor)))
 	before, begin := 0, 0
 	for i, p := range s {
 		before += p.Steps
-		end := max(begin+1, int(math.Round(float64(before)*factor)))
+		later := len(s) - 1 - i
+		end := min(max(begin+1, int(math.Round(float64(before)*factor))), total-later)
 		p.Steps, begin = end-begin, end
 		p.WarmupSteps = min(p.Steps, int(math.Round(float64(p.WarmupSteps)*factor)))
 		scaled[i] = p

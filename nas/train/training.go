@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"reflect"
 	"time"
 
 	"github.com/segnas/segnas/nas/data"
@@ -115,6 +116,9 @@ func (t Training) resume() (int, error) {
 	if c.Seed != t.Seed || c.ConfigHash != t.ConfigHash || c.Step > t.Schedule.Steps() {
 		return 0, misuse.Errorf("%s is of another training (seed %d, settings %s; this one has seed %d, settings %s): train in another folder",
 			filepath.Join(t.Folder, CheckpointFile), c.Seed, c.ConfigHash, t.Seed, t.ConfigHash)
+	}
+	if c.Model.Kind != t.About.Kind || !reflect.DeepEqual(c.Model.Arch, t.About.Arch) {
+		return 0, misuse.Errorf("%s is of another network: train in another folder", filepath.Join(t.Folder, CheckpointFile))
 	}
 	return c.Step, c.Restore(t.Model)
 }
