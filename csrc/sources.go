@@ -7,7 +7,9 @@ package csrc
 
 import "embed"
 
-// Sources holds everything that libsegnas is built from, tests left out. A program that does not look at it does not carry it.
+// Sources holds everything that libsegnas is built from, and no more: the operations' ref.h and cases.inc belong to the tests. A program
+// that does not look at it does not carry it.
 //
-//go:embed core include isa model ops simd
+//go:embed core/*.cc core/*.h include/segnas/*.h isa/*.cc isa/*.h model/*.cc model/*.h simd/*.h
+//go:embed ops/*/*.cc ops/*/*[^f].h
 var Sources embed.FS

@@ -7,17 +7,16 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/segnas/segnas/csrc"
 )
 
 func TestCheckStamp_NoticesAnEdit(t *testing.T) {
-	if err := CheckStamp(); err != nil {
-		t.Error(err)
-	}
 	dir := t.TempDir()
 	if err := checkTree(dir); err != nil {
 		t.Errorf("without a source tree: %v", err)
 	}
-	if err := os.CopyFS(dir, os.DirFS("../csrc")); err != nil {
+	if err := os.CopyFS(dir, csrc.Sources); err != nil {
 		t.Fatal(err)
 	}
 	if err := checkTree(dir); err != nil {
