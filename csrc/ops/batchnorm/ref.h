@@ -23,8 +23,8 @@ T batchnorm_relu(T v, bool relu) {
 
 // running_mean and running_var hold the old values (empty: none are kept).
 template <class T>
-BatchnormForward<T> batchnorm_forward(const BatchnormShape &s, const std::vector<T> &x, const std::vector<T> &gamma, const std::vector<T> &beta, T eps,
-                                      T update, bool relu, const std::vector<T> &running_mean, const std::vector<T> &running_var) {
+BatchnormForward<T> batchnorm_forward(const BatchnormShape &s, const std::vector<T> &x, const std::vector<T> &gamma, const std::vector<T> &beta,
+                                      T eps, T update, bool relu, const std::vector<T> &running_mean, const std::vector<T> &running_var) {
   BatchnormForward<T> r{running_mean, running_var, std::vector<T>(s.c), std::vector<T>(s.c), std::vector<T>(s.pixels * s.c)};
   const T pixels = T(s.pixels);
   for (int64_t c = 0; c < s.c; c++) {
@@ -50,7 +50,8 @@ std::vector<T> batchnorm_inference(const BatchnormShape &s, const std::vector<T>
                                    const std::vector<T> &mean, const std::vector<T> &var, T eps, bool relu) {
   std::vector<T> y(s.pixels * s.c);
   for (int64_t p = 0; p < s.pixels; p++)
-    for (int64_t c = 0; c < s.c; c++) y[p * s.c + c] = batchnorm_relu((x[p * s.c + c] - mean[c]) / std::sqrt(var[c] + eps) * gamma[c] + beta[c], relu);
+    for (int64_t c = 0; c < s.c; c++)
+      y[p * s.c + c] = batchnorm_relu((x[p * s.c + c] - mean[c]) / std::sqrt(var[c] + eps) * gamma[c] + beta[c], relu);
   return y;
 }
 

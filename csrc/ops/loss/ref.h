@@ -43,10 +43,14 @@ inline void upsampled_logits(const LossShape &s, const double *logits, int64_t n
 }
 
 struct CrossEntropy {
-  Sum loss;            // sum over pixels of cw nll / total
-  double total = 0;    // sum of class weights over labelled pixels
+  Sum loss;          // sum over pixels of cw nll / total
+  double total = 0;  // sum of class weights over labelled pixels
   std::vector<Sum> dlogits;
 };
+
+// A float32 exp may stop at the least normal float instead of underflowing, so a probability's absolute error is up to 2^-126: what half an
+// ulp of this one is.
+constexpr double kLeastProbability = 0x1p-102;
 
 // nll and softmax of one pixel. reach: the largest |z| that went into it, which exp and the subtraction of the maximum turn from an absolute
 // into a relative error.
@@ -72,7 +76,8 @@ inline Softmax softmax_of(const std::vector<Sum> &z, int64_t label) {
 }
 
 // class_weights may be NULL (all 1). dlogits = scale dL/dlogits.
-inline CrossEntropy cross_entropy(const LossShape &s, const double *logits, const double *labels, int ignore, const double *class_weights, double scale) {
+inline CrossEntropy cross_entropy(const LossShape &s, const double *logits, const double *labels, int ignore, const double *class_weights,
+                                  double scale) {
   CrossEntropy r;
   r.dlogits.resize(size_t(s.n * s.h * s.w * s.k));
   auto weight_of = [&](int64_t p) { return labels[p] == ignore ? 0.0 : class_weights ? class_weights[int64_t(labels[p])] : 1.0; };
@@ -91,8 +96,8 @@ inline CrossEntropy cross_entropy(const LossShape &s, const double *logits, cons
       for (int64_t k = 0; k < s.k; k++) {
         if (corners.weight[corner] == 0) continue;
         double hit = k == label ? 1 : 0, factor = scale * share * corners.weight[corner], p_k = softmax.p[size_t(k)];
-        r.dlogits[size_t((n * s.h * s.w + corners.pixel[corner]) * s.k + k)].add(factor * (p_k - hit),
-                                                                                 std::fabs(factor) * (p_k * (1 + 2 * softmax.reach) + hit));
+        r.dlogits[size_t((n * s.h * s.w + corners.pixel[corner]) * s.k + k)].add(
+            factor * (p_k - hit), std::fabs(factor) * (std::max(p_k, kLeastProbability) * (1 + 2 * softmax.reach) + hit));
       }
   }
   return r;

@@ -1,0 +1,221 @@
+#include "network.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "../ops/conv3x3/ref.h"
+#include "../ops/dwconv/ref.h"
+#include "../ops/pwconv/ref.h"
+#include "../ops/upsample/ref.h"
+#include "problem.h"
+
+namespace segnas::check {
+namespace {
+// Adds layers one by one and knows every value's sizes.
+class Builder {
+ public:
+  Builder(Random &random, Network *network) : random_(random), network_(network) { sizes_.push_back({network->h, network->w, network->c}); }
+
+  int32_t conv3x3(int32_t input, int32_t channels, int32_t stride, int32_t relu) {
+    segnas_layer layer = start(SEGNAS_LAYER_CONV3X3, input, -1, relu);
+    layer.channels = channels;
+    layer.stride = stride;
+    Size in = sizes_[size_t(input)];
+    return finish(layer, {ref::strided_size(in.h, stride), ref::strided_size(in.w, stride), channels}, 9 * in.c);
+  }
+  int32_t depthwise(int32_t input, int32_t kernel, int32_t stride, int32_t relu) {
+    segnas_layer layer = start(SEGNAS_LAYER_DWCONV, input, -1, relu);
+    layer.kernel = kernel;
+    layer.stride = stride;
+    Size in = sizes_[size_t(input)];
+    return finish(layer, {ref::strided_size(in.h, stride), ref::strided_size(in.w, stride), in.c}, int64_t{kernel} * kernel);
+  }
+  int32_t pointwise(int32_t input, int32_t channels, int32_t relu, int32_t residual = -1) {
+    segnas_layer layer = start(SEGNAS_LAYER_PWCONV, input, residual, relu);
+    layer.channels = channels;
+    Size in = sizes_[size_t(input)];
+    return finish(layer, {in.h, in.w, channels}, in.c);
+  }
+  int32_t fuse(int32_t input, int32_t onto, int32_t relu) {
+    return finish(start(SEGNAS_LAYER_UPSAMPLE_ADD, input, onto, relu), sizes_[size_t(onto)], 0);
+  }
+  int32_t labels(int32_t input) { return finish(start(SEGNAS_LAYER_LABELS, input, -1, 0), {network_->h, network_->w, 1}, 0); }
+  int64_t channels(int32_t value) const { return sizes_[size_t(value)].c; }
+
+  // An inverted block: expand, depthwise, project; with the identity where it fits.
+  int32_t block(int32_t input, int32_t expand, int32_t kernel, int32_t stride, int32_t out) {
+    int32_t wide = pointwise(input, int32_t(channels(input)) * expand, 1);
+    int32_t filtered = depthwise(wide, kernel, stride, 1);
+    bool identity = stride == 1 && channels(input) == out;
+    return pointwise(filtered, out, 0, identity ? input : -1);
+  }
+
+ private:
+  struct Size {
+    int64_t h, w, c;
+  };
+  segnas_layer start(segnas_layer_kind kind, int32_t input, int32_t input2, int32_t relu) {
+    segnas_layer layer = {};
+    layer.size = sizeof layer;
+    layer.kind = kind;
+    layer.input = input;
+    layer.input2 = input2;
+    layer.relu = relu;
+    if (random_.one_in(4) && !network_->layers.empty()) group_++;
+    layer.group = group_;
+    return layer;
+  }
+  // Weights with sum |w| near 1 per output, so that errors do not grow from layer to layer.
+  const float *parameters(int64_t count, double range) {
+    network_->parameters.push_back(std::make_unique<std::vector<float>>());
+    for (int64_t i = 0; i < count; i++) network_->parameters.back()->push_back(float(random_.uniform(-range, range)));
+    return network_->parameters.back()->data();
+  }
+  int32_t finish(segnas_layer layer, Size out, int64_t taps) {
+    if (taps) {
+      layer.weights = parameters(taps * out.c, 2.0 / double(taps));
+      layer.bias = parameters(out.c, 0.5);
+    }
+    network_->layers.push_back(layer);
+    sizes_.push_back(out);
+    return int32_t(sizes_.size()) - 1;
+  }
+
+  Random &random_;
+  Network *network_;
+  std::vector<Size> sizes_;
+  int32_t group_ = 0;
+};
+
+// One layer's double value, and its bound from those of its inputs.
+class Evaluation {
+ public:
+  explicit Evaluation(const Network &network) : network_(network) {
+    NetworkValue input{network.n, network.h, network.w, network.c, {network.input.begin(), network.input.end()}, {}, 0};
+    input.bound.assign(input.value.size(), 0);
+    values_.push_back(std::move(input));
+  }
+
+  void add(const segnas_layer &layer) {
+    const NetworkValue &x = values_[size_t(layer.input)];
+    switch (layer.kind) {
+      case SEGNAS_LAYER_CONV3X3: {
+        ref::Conv3x3Shape s{x.n, x.h, x.w, x.c, layer.channels, layer.stride};
+        linear(layer, {x.n, s.ho(), s.wo(), s.cout, {}, {}, 0}, 9 * s.cin * s.cout,
+               [&](const double *in, const double *w, ref::Sum *y) { ref::conv3x3_forward(s, in, w, y); });
+        break;
+      }
+      case SEGNAS_LAYER_DWCONV: {
+        ref::DwconvShape s{x.n, x.h, x.w, x.c, layer.kernel, layer.stride};
+        linear(layer, {x.n, s.ho(), s.wo(), s.c, {}, {}, 0}, s.k * s.k * s.c,
+               [&](const double *in, const double *w, ref::Sum *y) { ref::dwconv_forward(s, in, w, y); });
+        break;
+      }
+      case SEGNAS_LAYER_PWCONV: {
+        ref::PwconvShape s{x.n * x.h * x.w, x.c, layer.channels};
+        linear(layer, {x.n, x.h, x.w, s.cout, {}, {}, 0}, s.cin * s.cout,
+               [&](const double *in, const double *w, ref::Sum *y) { ref::pwconv_forward(s, in, w, nullptr, y); });
+        break;
+      }
+      case SEGNAS_LAYER_UPSAMPLE_ADD:
+        resize(layer, values_[size_t(layer.input2)].h, values_[size_t(layer.input2)].w);
+        break;
+      case SEGNAS_LAYER_LABELS:
+        resize(layer, network_.h, network_.w);
+        break;
+    }
+  }
+  NetworkValue take_last() { return std::move(values_.back()); }
+
+ private:
+  // errors: how far the inputs' own errors can move each output.
+  void finish(const segnas_layer &layer, NetworkValue out, const std::vector<ref::Sum> &sums, const std::vector<ref::Sum> &errors) {
+    int64_t deepest = 0;
+    for (size_t i = 0; i < sums.size(); i++) {
+      double value = sums[i].value;
+      int64_t depth = summation_depth(sums[i].terms);
+      deepest = std::max(deepest, depth);
+      out.value.push_back(layer.relu && value < 0 ? 0 : value);
+      // The last summand: half an ulp of the output.
+      out.bound.push_back(errors[i].value + 0x1p-24 * (double(depth + 2) * (sums[i].magnitude + errors[i].value) + std::fabs(value)));
+    }
+    out.roundings = deepest + values_[size_t(layer.input)].roundings;
+    if (layer.input2 >= 0) out.roundings = std::max(out.roundings, values_[size_t(layer.input2)].roundings);
+    values_.push_back(std::move(out));
+  }
+
+  template <class Forward>
+  void linear(const segnas_layer &layer, NetworkValue out, int64_t weight_count, Forward forward) {
+    const NetworkValue &x = values_[size_t(layer.input)];
+    std::vector<double> w(layer.weights, layer.weights + weight_count), w_size;
+    for (double v : w) w_size.push_back(std::fabs(v));
+    std::vector<ref::Sum> sums(size_t(out.n * out.h * out.w * out.c)), errors(sums.size());
+    forward(x.value.data(), w.data(), sums.data());
+    forward(x.bound.data(), w_size.data(), errors.data());
+    for (size_t i = 0; i < sums.size(); i++) {
+      sums[i].add(layer.bias[i % size_t(out.c)]);
+      if (layer.input2 < 0) continue;
+      sums[i].add(values_[size_t(layer.input2)].value[i]);
+      errors[i].add(values_[size_t(layer.input2)].bound[i]);
+    }
+    finish(layer, std::move(out), sums, errors);
+  }
+
+  void resize(const segnas_layer &layer, int64_t h, int64_t w) {
+    const NetworkValue &x = values_[size_t(layer.input)];
+    const NetworkValue *onto = layer.input2 >= 0 ? &values_[size_t(layer.input2)] : nullptr;
+    ref::UpsampleShape s{x.n, x.h, x.w, h, w, x.c};
+    NetworkValue out{x.n, h, w, x.c, {}, {}, 0};
+    std::vector<ref::Sum> sums(size_t(x.n * h * w * x.c)), errors(sums.size());
+    ref::upsample_forward(s, x.value.data(), onto ? onto->value.data() : nullptr, false, sums.data());
+    ref::upsample_forward(s, x.bound.data(), onto ? onto->bound.data() : nullptr, false, errors.data());
+    finish(layer, std::move(out), sums, errors);
+  }
+
+  const Network &network_;
+  std::vector<NetworkValue> values_;
+};
+
+int32_t context_branch(Builder &builder, Random &random, int32_t value) {
+  static const int32_t kExpands[] = {1, 3, 4, 6}, kKernels[] = {3, 5, 7};
+  for (int64_t blocks = random.integer(0, 4); blocks > 0; blocks--) {
+    int32_t stride = random.one_in(3) ? 2 : 1;
+    int32_t out = random.one_in(2) ? int32_t(builder.channels(value)) : int32_t(random.integer(1, 24));
+    value = builder.block(value, random.pick(kExpands), random.pick(kKernels), stride, out);
+  }
+  return value;
+}
+}  // namespace
+
+Network draw_network(Random &random) {
+  static const int32_t kSizes[] = {1, 2, 7, 13, 23, 30, 45};
+  Network network;
+  network.n = int32_t(random.integer(1, 2));
+  network.h = random.pick(kSizes);
+  network.w = random.pick(kSizes);
+  network.c = random.one_in(2) ? 3 : int32_t(random.integer(1, 16));
+  Builder builder(random, &network);
+  int32_t stem = builder.conv3x3(0, int32_t(random.integer(1, 20)), int32_t(random.integer(1, 2)), 1);
+  if (random.one_in(2)) stem = builder.pointwise(builder.depthwise(stem, 3, 2, 1), int32_t(random.integer(1, 24)), 1);
+  int32_t value = context_branch(builder, random, stem);
+  if (random.one_in(2)) {
+    int32_t detail = builder.pointwise(builder.depthwise(stem, 3, 1, 1), int32_t(builder.channels(value)), 1);
+    value = builder.fuse(value, detail, int32_t(random.integer(0, 1)));
+  }
+  if (random.one_in(2)) value = builder.pointwise(builder.depthwise(value, 3, 1, 1), int32_t(random.integer(1, 32)), 1);
+  bool labels = random.one_in(2);
+  value = builder.pointwise(value, int32_t(random.integer(1, 20)), labels ? 0 : int32_t(random.integer(0, 1)));
+  if (labels) builder.labels(value);
+  for (int64_t i = 0; i < int64_t{network.n} * network.h * network.w * network.c; i++) network.input.push_back(float(random.uniform(-1, 1)));
+  network.text = std::to_string(network.n) + "x" + std::to_string(network.h) + "x" + std::to_string(network.w) + "x" + std::to_string(network.c) +
+                 ", " + std::to_string(network.layers.size()) + " layers" + (labels ? ", labels" : "");
+  return network;
+}
+
+NetworkValue evaluate(const Network &network) {
+  Evaluation evaluation(network);
+  for (const segnas_layer &layer : network.layers) evaluation.add(layer);
+  return evaluation.take_last();
+}
+
+}  // namespace segnas::check

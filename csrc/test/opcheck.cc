@@ -1,0 +1,191 @@
+// opcheck: every operation of libsegnas, on every instruction set that this machine runs and with 1, 2 and 3 threads, against the
+// double-precision reference beside it (csrc/ops/X/ref.h), on the cases beside it (csrc/ops/X/cases.inc).
+//
+// To add a case: a line in the op's cases.inc. To add a function: its Problem in check_X.cc. To add an op: ref.h, cases.inc, check_X.cc and
+// two lines in functions.h. What one check does is in runner.cc, what must be refused in refusals.cc, which layouts there are in
+// placement.cc, which bounds in problem.cc.
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <stdexcept>
+
+#include "functions.h"
+#include "options.h"
+#include "refusals.h"
+#include "runner.h"
+#include "sessions.h"
+#include "support.h"
+
+namespace segnas::check {
+namespace {
+
+class Opcheck {
+ public:
+  explicit Opcheck(const Options &options) : options_(options), places_(options.backend), report_(isatty(STDERR_FILENO)) {
+    for (Function &function : all_functions())
+      if (options.op.empty() || options.op == function.op || options.op == function.name) functions_.push_back(std::move(function));
+    if (functions_.empty() && options.op != "session") throw std::invalid_argument("no op or function " + options.op + "; see --list");
+  }
+
+  void list() const {
+    for (const Function &function : functions_)
+      for (int64_t row = 0; row < function.cases; row++)
+        std::printf("--op %s --case %lld: %s\n", function.name.c_str(), static_cast<long long>(row), function.problem(row).text.c_str());
+    if (!options_.op.empty() && options_.op != "session") return;
+    for (int64_t row = 0; row < kSessionCases; row++) {
+      Random random(mix(mix(options_.seed, "session"), static_cast<uint64_t>(row)));
+      std::printf("--op session --case %lld: %s\n", static_cast<long long>(row), draw_network(random).text.c_str());
+    }
+  }
+
+  int run() {
+    if (options_.fuzz_seconds > 0) {
+      fuzz();
+      return report_.finish();
+    }
+    if (options_.wants("gradients") && options_.op.empty() && options_.row < 0) {
+      GradientProof proof(report_, options_.seed);
+      prove_all(proof);
+    }
+    if (options_.wants("refusals") && options_.row < 0 && options_.draw < 0) check_all_refusals();
+    if (options_.wants("cases")) check_cases();
+    if (options_.wants("sessions") && (options_.op.empty() || options_.op == "session")) check_sessions();
+    if (!options_.support.empty()) check_support();
+    return report_.finish();
+  }
+
+ private:
+  std::string repeat(const std::string &name, const std::string &which, const std::string &place, int threads) const {
+    return "opcheck --op " + name + " " + which + " --isa " + place + " --threads " + std::to_string(threads) + " --seed " +
+           std::to_string(options_.seed);
+  }
+
+  // check(place, threads) for each wanted pair that can run.
+  template <class Check>
+  void on_every_place(Check check) {
+    for (const Place &place : places_.all()) {
+      if (!options_.isa.empty() && options_.isa != place.name) continue;
+      for (int threads : kThreadCounts) {
+        if (options_.threads && options_.threads != threads) continue;
+        if (place.missing.empty()) {
+          check(place.name, threads);
+        } else {
+          report_.skip(place.name, place.missing);
+        }
+      }
+    }
+  }
+
+  void count(const std::string &place, const std::string &failure, const std::string &what, const std::string &again) {
+    if (failure.empty()) {
+      report_.pass(place);
+    } else {
+      report_.fail(place, what + ": " + failure, again);
+    }
+  }
+
+  void check_case(const Function &function, Problem problem, const std::string &which) {
+    std::string text = problem.text;
+    CaseRunner runner(places_, function, std::move(problem), mix(mix(options_.seed, function.name), which));
+    report_.progress(function.name + " " + text);
+    on_every_place([&](const std::string &place, int threads) {
+      CaseRunner::Verdict verdict = runner.run(place, threads);
+      if (!function.composed) support_.record(function.name, place, verdict.supported);
+      if (!verdict.supported) return report_.skip(place, "no kernel for " + function.name);
+      count(place, verdict.failure, function.name + " (" + text + ") " + place + ", threads " + std::to_string(threads),
+            repeat(function.name, which, place, threads));
+    });
+  }
+
+  void check_cases() {
+    for (const Function &function : functions_) {
+      if (options_.draw >= 0) {
+        Random random(static_cast<uint64_t>(options_.draw));
+        check_case(function, function.draw(random), "--draw " + std::to_string(options_.draw));
+        continue;
+      }
+      if (options_.row >= function.cases) continue;
+      int64_t first = options_.row >= 0 ? options_.row : 0, end = options_.row >= 0 ? options_.row + 1 : function.cases;
+      for (int64_t row = first; row < end; row++) check_case(function, function.problem(row), "--case " + std::to_string(row));
+    }
+  }
+
+  void check_session(int64_t row) {
+    SessionRunner runner(places_, row, options_.seed);
+    report_.progress("session " + runner.text());
+    std::string which = "--case " + std::to_string(row);
+    on_every_place([&](const std::string &place, int threads) {
+      count(place, runner.run(place, threads), "session (" + runner.text() + ") " + place + ", threads " + std::to_string(threads),
+            repeat("session", which, place, threads));
+    });
+  }
+
+  void check_sessions() {
+    if (options_.row >= 0) return check_session(options_.row);
+    for (int64_t row = 0; row < kSessionCases; row++) check_session(row);
+  }
+
+  void check_all_refusals() {
+    std::string place = options_.isa.empty() ? "scalar" : options_.isa;
+    for (const Function &function : functions_) {
+      report_.progress("refusals of " + function.name);
+      if (!function.composed) check_refusals(places_, place, function, options_.seed, report_);
+    }
+    if (options_.op.empty() || options_.op == "session") check_session_refusals(places_, place, options_.seed, report_);
+  }
+
+  void check_support() {
+    if (options_.write_support) {
+      support_.write(options_.support);
+    } else if (options_.unfiltered()) {
+      support_.compare(options_.support, report_);
+    }
+  }
+
+  void fuzz() {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(options_.fuzz_seconds);
+    for (uint64_t number = mix(options_.seed, "fuzz") >> 32; std::chrono::steady_clock::now() < end; number++) {
+      Random random(mix(number, "function"));
+      if (options_.op == "session" || (options_.op.empty() && random.one_in(10))) {
+        check_session(static_cast<int64_t>(number));
+        continue;
+      }
+      const Function &function = functions_[static_cast<size_t>(random.integer(0, static_cast<int64_t>(functions_.size()) - 1))];
+      Random draw(number);
+      check_case(function, function.draw(draw), "--draw " + std::to_string(number));
+    }
+  }
+
+  const Options options_;
+  Places places_;
+  Report report_;
+  SupportMatrix support_;
+  std::vector<Function> functions_;
+};
+
+int run(int count, char **words) {
+  try {
+    Options options = parse_options(count, words);
+    if (options.help) {
+      std::fputs(kUsage, stdout);
+      return 0;
+    }
+    Opcheck opcheck(options);
+    if (options.list) {
+      opcheck.list();
+      return 0;
+    }
+    return opcheck.run();
+  } catch (const std::invalid_argument &error) {
+    std::fprintf(stderr, "opcheck: %s\n", error.what());
+    return 2;
+  } catch (const std::exception &error) {
+    std::fprintf(stderr, "opcheck: %s\n", error.what());
+    return 1;
+  }
+}
+}  // namespace
+}  // namespace segnas::check
+
+int main(int count, char **words) { return segnas::check::run(count, words); }

@@ -1,0 +1,62 @@
+#include "support.h"
+
+#include <cstdio>
+#include <fstream>
+#include <sstream>
+#include <stdexcept>
+
+namespace segnas::check {
+
+void SupportMatrix::record(const std::string &function, const std::string &place, bool supported) {
+  ran_[function].insert(place);
+  if (supported) supported_[function].insert(place);
+}
+
+SupportMatrix::Cells SupportMatrix::read(const std::string &golden_file) {
+  Cells cells;
+  std::ifstream file(golden_file);
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream words(line);
+    std::string function, place;
+    words >> function;
+    while (words >> place) cells[function].insert(place);
+  }
+  return cells;
+}
+
+void SupportMatrix::compare(const std::string &golden_file, Report &report) const {
+  Cells golden = read(golden_file);
+  if (golden.empty()) return report.fail("support", golden_file + " is not there or empty", "opcheck --support FILE --write-support");
+  for (const auto &[function, places] : golden)
+    for (const std::string &place : places) {
+      auto ran = ran_.find(function), works = supported_.find(function);
+      bool known = ran != ran_.end();
+      if (known && !ran->second.count(place)) continue;
+      if (known && works != supported_.end() && works->second.count(place)) {
+        report.pass("support");
+      } else {
+        report.fail("support", function + " no longer runs on " + place, "opcheck --op " + function + " --isa " + place);
+      }
+    }
+  for (const auto &[function, places] : supported_)
+    for (const std::string &place : places)
+      if (!golden[function].count(place))
+        std::printf("new in the support matrix: %s on %s (add it with --write-support)\n", function.c_str(), place.c_str());
+}
+
+void SupportMatrix::write(const std::string &golden_file) const {
+  Cells cells = read(golden_file);
+  for (const auto &[function, places] : ran_)
+    for (const std::string &place : places) cells[function].erase(place);
+  for (const auto &[function, places] : supported_) cells[function].insert(places.begin(), places.end());
+  std::ofstream file(golden_file);
+  for (const auto &[function, places] : cells) {
+    if (places.empty()) continue;
+    file << function;
+    for (const std::string &place : places) file << ' ' << place;
+    file << '\n';
+  }
+  if (!file.flush()) throw std::runtime_error("cannot write " + golden_file);
+}
+
+}  // namespace segnas::check

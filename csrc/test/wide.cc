@@ -1,0 +1,16 @@
+#include "wide.h"
+
+#include "../simd/target.h"
+
+SEGNAS_TARGET_BASE
+namespace segnas {
+namespace wide {
+#define SEGNAS_SCALAR_LANES 16
+#include "../simd/vec_scalar.h"
+
+#include "../isa/kernels.inl.h"
+#undef SEGNAS_SCALAR_LANES
+const Kernels table = make_table(Isa::kScalar);
+}  // namespace wide
+}  // namespace segnas
+SEGNAS_TARGET_BASE_END
