@@ -80,8 +80,11 @@ type Augmentation struct {
 // Limits bound the searched network. Zero is no limit, but for Latency, where it is the baseline's predicted latency over 1.2.
 type Limits struct {
 	Latency float64 `json:"latency_ms"`
-	MACs    float64 `json:"macs"`
-	Params  float64 `json:"params"`
+	// Margin is the share of the latency limit that the search keeps free, so that the winner meets the limit when it is measured,
+	// too: a search goes as near to its limit as it can, and predictions are off by a few percent either way.
+	Margin float64 `json:"margin"`
+	MACs   float64 `json:"macs"`
+	Params float64 `json:"params"`
 }
 
 // latencyShare is the default latency limit: the baseline's over this.
@@ -105,6 +108,9 @@ func (c Config) Validate() error {
 	}
 	if c.Supernet != train.Elastic && c.Supernet != train.Naive {
 		return misuse.Errorf("supernet %q is not known; elastic and naive are", c.Supernet)
+	}
+	if !(c.Limits.Margin >= 0 && c.Limits.Margin < 1) {
+		return misuse.Errorf("a latency margin of %g; give a share from 0 to less than 1", c.Limits.Margin)
 	}
 	for _, limit := range []float64{c.Limits.Latency, c.Limits.MACs, c.Limits.Params} {
 		if !(limit >= 0) || math.IsInf(limit, 0) {

@@ -2,6 +2,7 @@ package run
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -83,6 +84,26 @@ func (f scheduleFlag) Set(text string) error {
 	return nil
 }
 
+// ratesFlag multiplies all learning rates.
+type ratesFlag struct{ schedules []*train.Schedule }
+
+func (f ratesFlag) String() string { return "1" }
+func (f ratesFlag) Type() string   { return "factor" }
+
+func (f ratesFlag) Set(text string) error {
+	factor, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(factor > 0) || math.IsInf(factor, 0) {
+		return misuse.Errorf("give a number above 0")
+	}
+	for _, s := range f.schedules {
+		*s = slices.Clone(*s)
+		for i := range *s {
+			(*s)[i].LR *= factor
+		}
+	}
+	return nil
+}
+
 // dataFlags registers what says which pictures are used, and how large.
 func dataFlags(fs *pflag.FlagSet, c *Config) {
 	fs.StringVar(&c.Data, "data", c.Data, `"scenes" (drawn street scenes) or a folder of pictures`)
@@ -96,6 +117,7 @@ func dataFlags(fs *pflag.FlagSet, c *Config) {
 func trainingFlags(fs *pflag.FlagSet, c *Config) {
 	fs.IntVar(&c.Batch, "batch", c.Batch, "pictures in a training step")
 	fs.Var(scheduleFlag{&c.Scratch}, "scratch-steps", "training steps of a network from random weights")
+	fs.Var(ratesFlag{[]*train.Schedule{&c.Shrinking, &c.Scratch, &c.Retrain}}, "lr-factor", "multiplies all learning rates")
 	fs.Float64Var(&c.Optimiser.Clip, "clip", c.Optimiser.Clip, "largest gradient norm; 0 does not clip")
 	fs.IntVar(&c.Checks, "checks", c.Checks, "evaluations during a network's training")
 	fs.IntVar(&c.RecalibrationBatches, "recalibration-batches", c.RecalibrationBatches, "training batches for batch-norm statistics")
@@ -116,6 +138,7 @@ func searchFlags(fs *pflag.FlagSet, c *Config) {
 	fs.IntVar(&c.Search.Generations, "generations", c.Search.Generations, "generations of the search, counting the first")
 	fs.BoolVar(&c.Search.Random, "random-search", c.Search.Random, "draw at random instead of evolving")
 	fs.Var(countFlag{&c.Limits.Latency}, "limit-ms", "most predicted latency in ms (default: the baseline's / 1.2)")
+	fs.Float64Var(&c.Limits.Margin, "limit-margin", c.Limits.Margin, "share of the latency limit that the search keeps free for errors of prediction")
 	fs.Var(countFlag{&c.Limits.MACs}, "limit-macs", "most multiply-adds, such as 5.5G")
 	fs.Var(countFlag{&c.Limits.Params}, "limit-params", "most parameters, such as 900k")
 	fs.IntVar(&c.TableRounds, "table-rounds", c.TableRounds, "measuring turns behind the latency table")

@@ -9,17 +9,27 @@ import (
 	"github.com/segnas/segnas/nas/space"
 )
 
-// limits returns what bounds the search: the latency always, by the table's predictions, multiply-adds and parameters where given.
-func limits(c Config, net space.Network, predictor *latency.Predictor) ([]search.Limit, error) {
-	most := c.Limits.Latency
-	if most == 0 {
+// limits returns what bounds the search: the latency always, by the table's predictions and less the margin, multiply-adds and
+// parameters where given; and the latency that was asked for, in milliseconds. A limit that no network can meet is misuse; the
+// margin gives way before that.
+func limits(c Config, net space.Network, predictor *latency.Predictor) (list []search.Limit, asked float64, err error) {
+	asked = c.Limits.Latency
+	if asked == 0 {
 		base, err := predictor.Predict(space.Baseline())
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
-		most = base / latencyShare
+		asked = base / latencyShare
 	}
-	list := []search.Limit{{Name: latencyLimit, Unit: "ms", Max: most, Cost: predictor.Predict}}
+	_, least, err := search.Cheapest(c.Space, predictor.Predict)
+	if err != nil {
+		return nil, 0, err
+	}
+	most := asked * (1 - c.Limits.Margin)
+	if most < least {
+		most = min(asked, least)
+	}
+	list = []search.Limit{{Name: latencyLimit, Unit: "ms", Max: most, Cost: predictor.Predict}}
 	if c.Limits.MACs > 0 {
 		list = append(list, search.Limit{Name: "macs", Unit: "MACs", Max: c.Limits.MACs, Cost: func(a space.Arch) (float64, error) {
 			return float64(net.MACs(a, c.Height, c.Width)), nil
@@ -30,7 +40,7 @@ func limits(c Config, net space.Network, predictor *latency.Predictor) ([]search
 			return float64(net.Params(a)), nil
 		}})
 	}
-	return list, feasible(c.Space, list)
+	return list, asked, feasible(c.Space, list)
 }
 
 // latencyLimit is the name of the latency among a network's costs.

@@ -38,7 +38,8 @@ type pipeline struct {
 
 	table     *latency.Table
 	predictor *latency.Predictor
-	limits    []search.Limit
+	limits    []search.Limit // of the search
+	limitMS   float64        // the latency that was asked for, which the search's limit lies below
 }
 
 // stageTime is what a stage took, in all processes that worked on it.
@@ -88,7 +89,7 @@ func (p *pipeline) fillTable(ctx context.Context) error {
 	if p.predictor, err = p.table.Predictor(); err != nil {
 		return err
 	}
-	p.limits, err = limits(p.cfg, p.net, p.predictor)
+	p.limits, p.limitMS, err = limits(p.cfg, p.net, p.predictor)
 	return err
 }
 
@@ -162,7 +163,7 @@ func (p *pipeline) train(ctx context.Context, j job) error {
 		return err
 	}
 	if note != "" { // steps were made
-		bar.Finish(note)
+		bar.Finish(fmt.Sprintf("%.1f pictures/s, data included; %s", bar.Rate()*float64(p.cfg.Batch), note))
 	}
 	return nil
 }
@@ -204,10 +205,17 @@ func (p *pipeline) supernet(ctx context.Context) (supernet.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = p.train(ctx, job{
-		name: supernetName, model: m, about: p.about(p.cfg.Supernet, nil), schedule: p.cfg.Shrinking,
-		sample: train.Draw(p.cfg.Space, p.cfg.Shrinking, p.cfg.Seed), data: p.data.Train,
-	})
+	evaluator, err := p.evaluator(ctx, m)
+	if err == nil {
+		err = p.train(ctx, job{
+			name: supernetName, model: m, about: p.about(p.cfg.Supernet, nil), schedule: p.cfg.Shrinking,
+			sample: train.Draw(p.cfg.Space, p.cfg.Shrinking, p.cfg.Seed), data: p.data.Train, checks: p.cfg.Checks,
+			check: func(ctx context.Context) (float64, error) {
+				score, err := evaluator.Evaluate(ctx, p.cfg.Space.Largest())
+				return score.MIoU, err
+			},
+		})
+	}
 	if err != nil {
 		m.Close()
 		return nil, err
@@ -215,14 +223,23 @@ func (p *pipeline) supernet(ctx context.Context) (supernet.Model, error) {
 	return m, nil
 }
 
-// search evolves architectures within the limits.
-func (p *pipeline) search(ctx context.Context, super supernet.Model) (*search.Result, error) {
+// evaluator scores the supernet's networks on the search's validation pictures.
+func (p *pipeline) evaluator(ctx context.Context, super supernet.Model) (*train.Evaluator, error) {
 	recalibration, validation := p.feeds(p.data.Train, p.data.SearchVal)
 	var err error
 	if recalibration, err = train.Keep(ctx, recalibration, keepBytes); err != nil {
 		return nil, err
 	}
 	if validation, err = train.Keep(ctx, validation, keepBytes); err != nil {
+		return nil, err
+	}
+	return &train.Evaluator{Worker: p.worker, Supernet: super, Recalibration: recalibration, Validation: validation}, nil
+}
+
+// search evolves architectures within the limits.
+func (p *pipeline) search(ctx context.Context, super supernet.Model) (*search.Result, error) {
+	evaluator, err := p.evaluator(ctx, super)
+	if err != nil {
 		return nil, err
 	}
 	cfg := p.cfg.Search
@@ -238,9 +255,7 @@ func (p *pipeline) search(ctx context.Context, super supernet.Model) (*search.Re
 		}
 		bar.Set(e.Done, fmt.Sprintf("best mIoU %.1f %%", 100*e.Best.MIoU))
 	}
-	result, err := search.Run(ctx, cfg, p.cfg.Space, &train.Evaluator{
-		Worker: p.worker, Supernet: super, Recalibration: recalibration, Validation: validation,
-	}, p.limits)
+	result, err := search.Run(ctx, cfg, p.cfg.Space, evaluator, p.limits)
 	if err != nil {
 		if errors.Is(err, context.Canceled) && result != nil {
 			err = fmt.Errorf("stopped after %d of %d networks, which are saved: %w", len(result.All), cfg.Evaluations(), err)

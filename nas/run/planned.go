@@ -32,7 +32,7 @@ func (p *pipeline) plan(ctx context.Context, budget time.Duration) error {
 	}
 	if found {
 		if err := old.accepts(p.cfg, budget, p.machine.identity.ISA); err != nil {
-			return misuse.Errorf("%s: %w; give another folder with --out to begin another run", path, err)
+			return misuse.Errorf("%s: %w; give another folder with --out, or remove this one, to begin another run", path, err)
 		}
 		fmt.Fprintf(p.streams.Err, "going on in %s\n", p.folder.path)
 		p.cfg = old.Config

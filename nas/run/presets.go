@@ -58,6 +58,7 @@ func common() Config {
 		Format: "auto", Seed: 1, Strides: net.Strides, Widths: net.Widths, Space: space.Default(), Supernet: train.Elastic,
 		Optimiser:    train.DefaultOptimiser(),
 		Augmentation: Augmentation{MinScale: 0.5, MaxScale: 2, Flip: true, Hue: 0.05, Saturation: 0.3, Value: 0.3},
+		Limits:       Limits{Margin: 0.03},
 		Scenes:       ScenesSize{Train: 512, Validation: 32, Test: 64},
 	}
 }

@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	barCells = 24
+	barCells   = 24
+	usualWidth = 100 // of a terminal that does not tell
 	// redrawEvery and lineEvery bound how often a terminal's bar is redrawn and how often a log file gets a line.
 	redrawEvery = 100 * time.Millisecond
 	lineEvery   = 10 * time.Second
@@ -58,6 +59,11 @@ func (p *Progress) Set(done int, note string) {
 	}
 }
 
+// Rate returns the units done by this process a second, since the stage began.
+func (p *Progress) Rate() float64 {
+	return float64(p.done-p.first) / max(p.now().Sub(p.began).Seconds(), 1e-9)
+}
+
 // SetTotal changes the number of units in all, for stages that learn it as they go.
 func (p *Progress) SetTotal(total int) { p.total = total }
 
@@ -94,8 +100,20 @@ func (p *Progress) draw(text string) {
 		return
 	}
 	p.wipe()
-	fmt.Fprint(p.out, text)
-	p.drawn = len([]rune(text))
+	line := []rune(text)
+	line = line[:min(len(line), p.width()-1)] // a line that wraps cannot be wiped
+	fmt.Fprint(p.out, string(line))
+	p.drawn = len(line)
+}
+
+// width is the terminal's, in characters.
+func (p *Progress) width() int {
+	if file, ok := p.out.(*os.File); ok {
+		if width, _, err := term.GetSize(int(file.Fd())); err == nil && width > 1 {
+			return width
+		}
+	}
+	return usualWidth
 }
 
 func (p *Progress) line(now time.Time) string {
@@ -111,7 +129,7 @@ func (p *Progress) line(now time.Time) string {
 	}
 	fmt.Fprintf(&b, "%d/%d %s (%.0f %%)", p.done, p.total, p.unit, 100*share)
 	if elapsed := now.Sub(p.began); p.done > p.first && elapsed > 0 {
-		rate := float64(p.done-p.first) / elapsed.Seconds()
+		rate := p.Rate()
 		left := time.Duration(float64(p.total-p.done) / rate * float64(time.Second))
 		fmt.Fprintf(&b, ", %s, %s left", rateText(rate, p.unit), short(left))
 	}

@@ -21,7 +21,7 @@ const reportedScenes = 6
 func (p *pipeline) writeReport(ctx context.Context, r Result, found *search.Result, all []*finalNetwork, m *measured) error {
 	doc := report.Report{
 		Title:        "A network for this machine",
-		Subtitle:     fmt.Sprintf("%s, %dx%d pixels, %s", p.data.Val.Name(), p.cfg.Height, p.cfg.Width, limitsText(p.limits)),
+		Subtitle:     fmt.Sprintf("%s, %dx%d pixels, latency limit %.4g ms", p.data.Val.Name(), p.cfg.Height, p.cfg.Width, p.limitMS),
 		Highlights:   highlights(r),
 		Conditions:   p.conditions(m),
 		Plan:         p.planFields(),

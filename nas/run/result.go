@@ -34,7 +34,7 @@ type Result struct {
 func (p *pipeline) result(found *search.Result, all []*finalNetwork, m *measured) (Result, error) {
 	r := Result{
 		Data: p.cfg.Data, Preset: p.cfg.Preset, Seed: p.cfg.Seed, Height: p.cfg.Height, Width: p.cfg.Width,
-		Device: p.machine.identity, LimitMS: p.limits[0].Max, Winner: found.Best.Arch, SearchMIoU: found.Best.MIoU,
+		Device: p.machine.identity, LimitMS: p.limitMS, Winner: found.Best.Arch, SearchMIoU: found.Best.MIoU,
 		Evaluated: len(found.All), Folder: p.folder.path, Report: p.folder.file(reportFile),
 	}
 	for i, f := range all {
@@ -47,7 +47,7 @@ func (p *pipeline) result(found *search.Result, all []*finalNetwork, m *measured
 	model := p.folder.file(winnerModel)
 	r.Next = []string{
 		fmt.Sprintf("go run ./tools/segment --model %s PICTURE_OR_FOLDER", model),
-		fmt.Sprintf("go run ./tools/eval --model %s --data %s", model, p.cfg.Data),
+		fmt.Sprintf("go run ./tools/eval --model %s --data %s --format %s", model, p.cfg.Data, p.cfg.Format),
 		fmt.Sprintf("go run ./tools/profile --table %s --size %dx%d --classes %d --verify 50", p.folder.file(tableFile), p.cfg.Height, p.cfg.Width, p.net.Classes),
 	}
 	return r, nil
@@ -58,16 +58,15 @@ func (p *pipeline) row(f *finalNetwork, t latency.Stats) (report.Row, error) {
 	if err != nil {
 		return report.Row{}, err
 	}
-	within := true
-	for _, l := range p.limits {
+	ms := milliseconds(t.Median)
+	within := predicted <= p.limitMS && ms <= p.limitMS
+	for _, l := range p.limits[1:] {
 		cost, err := l.Cost(f.Arch)
 		if err != nil {
 			return report.Row{}, err
 		}
 		within = within && cost <= l.Max
 	}
-	ms := milliseconds(t.Median)
-	within = within && ms <= p.limits[0].Max
 	return report.Row{
 		Name: f.Name, Arch: f.Arch.String(), MIoU: f.miou(),
 		MACs: p.net.MACs(f.Arch, p.cfg.Height, p.cfg.Width), Params: p.net.Params(f.Arch),

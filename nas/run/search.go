@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -118,10 +119,14 @@ func (p *pipeline) run(ctx context.Context, o searchOptions) (Result, error) {
 		err := p.fillTable(ctx)
 		return limitsText(p.limits), err
 	})
+	if errors.Is(err, search.ErrInfeasible) && !p.folder.has(supernetName) {
+		// Nothing but the table was made yet: another limit may begin in the same folder.
+		return Result{}, errors.Join(err, os.Remove(p.folder.file(configFile)))
+	}
 	if err != nil {
 		return Result{}, err
 	}
-	fmt.Fprintf(p.streams.Err, "limits: %s\n", limitsText(p.limits))
+	fmt.Fprintf(p.streams.Err, "limit: latency %.4g ms; the search keeps to %s\n", p.limitMS, limitsText(p.limits))
 	var super supernet.Model
 	err = p.stage(supernetName, func() (detail string, err error) {
 		super, err = p.supernet(ctx)
