@@ -43,80 +43,49 @@ bool in_memory(const Dwconv &d) { return d.n * d.channels * 4 * (d.in_h * d.in_w
 
 int64_t parts(int64_t total, int64_t most) { return (total + most - 1) / most; }
 
-// [N, H, W] cut into bands of rows by stretches of columns. Depends on the shape alone.
-struct Pieces {
-  int64_t h, w, rows, columns, bands, stretches, count;
+// Rows of output that one kernel call makes. The kernels walk a band in strips of 8 columns and ask for the next strip while one is in work:
+// two strips of all channels fill three quarters of a 512 KiB L2. Narrow pixels go nearly row by row, as they lie in memory.
+constexpr int64_t kMostBandRows = 8;
 
-  // columns: so many that k + 2s input rows of a stretch fill half of a 512 KiB L2, a multiple of the kernels' 8.
-  Pieces(const Dwconv &d, int64_t out_h, int64_t out_w, int64_t most_rows, int64_t most_pixels) : h(out_h), w(out_w) {
-    int64_t most = (256 << 10) / ((d.k + 2 * d.stride) * d.stride * d.channels * 4);
-    most = std::clamp<int64_t>(most / 8 * 8, 16, 512);
-    columns = parts(parts(w, parts(w, most)), 8) * 8;
-    stretches = parts(w, columns);
-    most_rows = std::min(most_rows, std::max<int64_t>(1, most_pixels / std::min(columns, w)));
-    rows = parts(h, parts(h, most_rows));
-    bands = parts(h, rows);
-    count = d.n * bands * stretches;
-  }
-
-  struct Piece {
-    int64_t picture, row, row_end, column, width;
-  };
-  Piece at(int64_t index) const {
-    int64_t stretch = index % stretches, band = index / stretches % bands;
-    int64_t row = band * rows, column = stretch * columns;
-    return {index / stretches / bands, row, std::min(row + rows, h), column, std::min(columns, w - column)};
-  }
-};
-
-// Rows of output that one piece makes: enough for the k - 1 rows that two bands both read, few enough that three threads share the work.
-constexpr int64_t kBandRows = 16, kLeastPieces = 12;
-
-Pieces bands_of(const Dwconv &d, int64_t out_h, int64_t out_w) {
-  Pieces pieces(d, out_h, out_w, kBandRows, d.channels * out_h * out_w);
-  return pieces.count >= kLeastPieces ? pieces : Pieces(d, out_h, out_w, kBandRows / 2, d.channels * out_h * out_w);
+int64_t band_rows(const Dwconv &d) {
+  int64_t input_rows = (384 << 10) / (2 * 8 * d.stride * d.channels * 4);
+  return std::clamp<int64_t>(std::min((input_rows - d.k) / d.stride + 1, d.channels / 48), 2, kMostBandRows);
 }
 
-// The input rows under the k tap rows of one output row, and the rows that the next one needs besides.
-struct RowPointers {
-  const float *rows[7];
-  const float *ahead[3] = {};
-  bool has_ahead = false;
+// The input rows of a band of output rows, from output row `row` on.
+struct BandPointers {
+  const float *rows[(kMostBandRows - 1) * 2 + 7];
 
-  // picture: its first pixel; column: the output column that the stretch begins with. Rows are asked for ahead up to output row row_end - 1.
-  RowPointers(const Dwconv &d, const float *picture, int64_t pitch, int64_t row, int64_t row_end, int64_t column) {
-    int64_t top = row * d.stride - d.k / 2, row_floats = d.in_w * pitch;
-    for (int64_t u = 0; u < d.k; u++) rows[u] = top + u < 0 || top + u >= d.in_h ? nullptr : picture + (top + u) * row_floats;
-    if (row + 1 == row_end || top + d.k >= d.in_h) return;
-    has_ahead = true;
-    const float *first = picture + (top + d.k) * row_floats + std::max<int64_t>(0, column * d.stride - d.k / 2) * pitch;
-    for (int64_t i = 0; i < d.stride; i++) ahead[i] = first + (top + d.k + i < d.in_h ? i : 0) * row_floats;
+  BandPointers(const Dwconv &d, const float *picture, int64_t pitch, int64_t row, int64_t count) {
+    int64_t top = row * d.stride - d.k / 2;
+    for (int64_t u = 0; u < (count - 1) * d.stride + d.k; u++)
+      rows[u] = top + u < 0 || top + u >= d.in_h ? nullptr : picture + (top + u) * d.in_w * pitch;
   }
 };
 
 // out = depthwise(in, w); also the gradient of the input when the stride is 1 (w flipped).
 void convolve(const segnas_stream *s, const Dwconv &d, const float *in, int64_t in_pitch, const float *w, int64_t w_pitch, float *out, int64_t out_pitch) {
-  const Pieces pieces = bands_of(d, d.out_h, d.out_w);
+  const int64_t rows = band_rows(d), bands = parts(d.out_h, rows);
   DwconvRow *kernel = s->context->kernels->dwconv.row[(d.k - 3) / 2][d.stride - 1];
-  const bool far = in_memory(d);
-  s->context->pool->run(pieces.count, [&](int64_t index, int) {
-    const Pieces::Piece p = pieces.at(index);
-    const float *picture = in + p.picture * d.in_h * d.in_w * in_pitch;
-    for (int64_t i = p.row; i < p.row_end; i++) {
-      const RowPointers at(d, picture, in_pitch, i, p.row_end, p.column);
-      kernel(at.rows, d.in_w, in_pitch, p.column * d.stride, w, w_pitch, nullptr, false, d.channels, p.width, out_pitch,
-             out + ((p.picture * d.out_h + i) * d.out_w + p.column) * out_pitch, far && at.has_ahead ? at.ahead : nullptr);
-    }
+  s->context->pool->run(d.n * bands, [&](int64_t index, int) {
+    const int64_t picture = index / bands, row = index % bands * rows;
+    const DwconvBand band = {std::min(rows, d.out_h - row), d.out_w * out_pitch, in_memory(d)};
+    const BandPointers at(d, in + picture * d.in_h * d.in_w * in_pitch, in_pitch, row, band.rows);
+    kernel(at.rows, d.in_w, in_pitch, 0, w, w_pitch, nullptr, false, d.channels, d.out_w, out_pitch,
+           out + (picture * d.out_h + row) * d.out_w * out_pitch, &band);
   });
 }
 
+// Rows of dx that one piece makes.
+constexpr int64_t kSpreadRows = 8;
+
 // dx for stride 2.
 void spread(const segnas_stream *s, const Dwconv &d, const float *dy, int64_t dy_pitch, const float *w, int64_t w_pitch, float *dx, int64_t dx_pitch) {
-  const int64_t bands = parts(d.in_h, kBandRows);
+  const int64_t bands = parts(d.in_h, kSpreadRows);
   DwconvSpreadRow *kernel = s->context->kernels->dwconv.spread_row[(d.k - 3) / 2];
   s->context->pool->run(d.n * bands, [&](int64_t index, int) {
-    const int64_t picture = index / bands, first = index % bands * kBandRows;
-    for (int64_t i = first; i < std::min(first + kBandRows, d.in_h); i++) {
+    const int64_t picture = index / bands, first = index % bands * kSpreadRows;
+    for (int64_t i = first; i < std::min(first + kSpreadRows, d.in_h); i++) {
       const float *rows[7];
       for (int64_t u = 0; u < d.k; u++) {
         int64_t twice = i + d.k / 2 - u;
@@ -128,26 +97,39 @@ void spread(const segnas_stream *s, const Dwconv &d, const float *dy, int64_t dy
   });
 }
 
-// Output pixels whose products one float32 chain adds up, before the chains are added pairwise.
-constexpr int64_t kSlabPixels = 512;
+// Output pixels whose products one float32 chain adds up at most, before the chains are added pairwise.
+constexpr int64_t kSlabPixels = 1024;
+
+// Vectors of channels that one piece of the final addition takes.
+constexpr int64_t kFoldVectors = 8;
+
+// The output cut into slabs: bands of rows by stretches of columns. Depends on the shape alone.
+struct Slabs {
+  int64_t rows, columns, bands, stretches, count;
+
+  explicit Slabs(const Dwconv &d) : rows(std::min(band_rows(d), d.out_h)) {
+    columns = parts(d.out_w, parts(d.out_w, kSlabPixels / rows));
+    bands = parts(d.out_h, rows);
+    stretches = parts(d.out_w, columns);
+    count = d.n * bands * stretches;
+  }
+};
 
 struct WeightGradient {
   const float *x, *dy;
   int64_t x_pitch, dy_pitch;
 };
 
-// One slab's sums [k*k][channels].
-void sum_slab(const DwconvKernels &kernels, const Dwconv &d, const WeightGradient &g, const Pieces::Piece &p, float *sums) {
-  DwconvWeightRow *kernel = kernels.weight_row[(d.k - 3) / 2][d.stride - 1];
-  const float *picture = g.x + p.picture * d.in_h * d.in_w * g.x_pitch;
-  const bool far = in_memory(d);
-  std::fill_n(sums, d.k * d.k * d.channels, 0.0f);
-  for (int64_t i = p.row; i < p.row_end; i++) {
-    RowPointers at(d, picture, g.x_pitch, i, p.row_end, p.column);
-    const float *dy = g.dy + ((p.picture * d.out_h + i) * d.out_w + p.column) * g.dy_pitch;
-    at.ahead[d.stride] = dy + d.out_w * g.dy_pitch;
-    kernel(at.rows, d.in_w, g.x_pitch, p.column * d.stride, dy, g.dy_pitch, d.channels, p.width, sums, far && at.has_ahead ? at.ahead : nullptr);
-  }
+// One slab's sums.
+void sum_slab(const DwconvKernels &kernels, const Dwconv &d, const WeightGradient &g, const Slabs &slabs, int64_t index, int64_t size, float *sums) {
+  const int64_t column = index % slabs.stretches * slabs.columns, row = index / slabs.stretches % slabs.bands * slabs.rows;
+  const int64_t picture = index / slabs.stretches / slabs.bands;
+  const DwconvBand band = {std::min(slabs.rows, d.out_h - row), d.out_w * g.dy_pitch, in_memory(d)};
+  const BandPointers at(d, g.x + picture * d.in_h * d.in_w * g.x_pitch, g.x_pitch, row, band.rows);
+  const float *dy = g.dy + ((picture * d.out_h + row) * d.out_w + column) * g.dy_pitch;
+  std::fill_n(sums, size, 0.0f);
+  kernels.weight[(d.k - 3) / 2][d.stride - 1](at.rows, d.in_w, g.x_pitch, column * d.stride, dy, g.dy_pitch, d.channels,
+                                              std::min(slabs.columns, d.out_w - column), sums, &band);
 }
 
 }  // namespace
@@ -187,16 +169,18 @@ segnas_status segnas_dwconv_backward_weight(segnas_stream *s, const segnas_tenso
   int64_t dw_pitch;
   SEGNAS_TRY(check(s, __func__, "x", x, "dw", dw, "dy", dy, stride, &d, &dw_pitch, err));
   SEGNAS_DISPATCH(s, dwconv_backward_weight, err, x, dy, stride, accumulate, dw);
-  const Pieces slabs(d, d.out_h, d.out_w, d.out_h, kSlabPixels);
-  const int64_t taps = d.k * d.k, distance = static_cast<int64_t>(cache_lines(static_cast<size_t>(taps * d.channels) * sizeof(float)) / sizeof(float));
+  const Slabs slabs(d);
+  const Kernels &kernels = *s->context->kernels;
+  const int64_t size = dwconv_sums_floats(kernels.lanes, d.k, d.channels);
+  const int64_t distance = static_cast<int64_t>(cache_lines(static_cast<size_t>(size) * sizeof(float)) / sizeof(float));
   float *sums = static_cast<float *>(s->scratch.reserve(static_cast<size_t>(slabs.count * distance) * sizeof(float)));
   if (!sums) return fail(err, SEGNAS_OUT_OF_MEMORY, "%s: no memory for scratch", __func__);
-  const DwconvKernels &kernels = s->context->kernels->dwconv;
   const WeightGradient g = {f32(*x), f32(*dy), x->stride[2], dy->stride[2]};
-  s->context->pool->run(slabs.count, [&](int64_t i, int) { sum_slab(kernels, d, g, slabs.at(i), sums + i * distance); });
-  float *target = f32(*dw);
-  s->context->pool->run(taps, [&](int64_t tap, int) {
-    kernels.fold(sums + tap * d.channels, slabs.count, distance, d.channels, accumulate != 0, target + tap * dw_pitch);
+  s->context->pool->run(slabs.count, [&](int64_t i, int) { sum_slab(kernels.dwconv, d, g, slabs, i, size, sums + i * distance); });
+  const int64_t vectors = parts(d.channels, kernels.lanes);
+  s->context->pool->run(parts(vectors, kFoldVectors), [&](int64_t i, int) {
+    const int64_t vector = i * kFoldVectors;
+    kernels.dwconv.fold(sums, slabs.count, distance, d.k * d.k, vector, std::min(kFoldVectors, vectors - vector), d.channels, accumulate != 0, f32(*dw), dw_pitch);
   });
   return succeed(err);
 }

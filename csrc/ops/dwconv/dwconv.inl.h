@@ -9,6 +9,9 @@
 // row of taps. Plain C++, where a vector is a loop over its lanes, takes two: more only make the compiler slow.
 constexpr int kDwconvTile = alignof(F32) > alignof(float) ? 8 : 2;
 
+// Channels that pass down a strip together: for k = 3, the rows of a strip, the taps and a row of outputs fill half of a 32 KiB L1.
+constexpr int kDwconvBlock = 64;
+
 // Which outputs of a stretch have all their taps inside the row: columns [first, last).
 struct DwconvInside {
   int64_t first, last;
@@ -24,10 +27,16 @@ static DwconvInside dwconv_inside(int64_t in_w, int64_t origin, int64_t out_w) {
   return {first, last};
 }
 
-// Asks for the next n floats of a row that will be read soon, and moves on.
-static inline void dwconv_prefetch(const float *&p, int n) {
-  for (int i = 0; i < n; i += 16) __builtin_prefetch(p + i, 0, 2);
-  p += n;
+// Taps of a column that lie inside a row of in_w pixels, when tap 0 lies at column q: [from, to).
+struct DwconvTaps {
+  int from, to;
+};
+
+template <int K>
+static inline DwconvTaps dwconv_taps(int64_t q, int64_t in_w) {
+  const int from = q >= 0 ? 0 : -q < K ? (int)-q : K;
+  const int to = in_w - q >= K ? K : in_w > q ? (int)(in_w - q) : 0;
+  return {from, to};
 }
 
 template <bool kWhole>
@@ -55,83 +64,113 @@ struct DwconvArgs {
   bool relu;
   int64_t channels, out_pitch;
   float *out;
+  int64_t out_rows, row_pitch;
+  bool in_memory;
 };
 
-// T neighbouring outputs from column j on, all taps inside the row; whole vectors of channels only.
+// Asks for the channels [c, c + n) of the S*T input columns that the next strip adds to the rows [from, to), a band of memory when the
+// pixels are dense.
+template <int S, int T>
+static inline void dwconv_prefetch(const float *const *rows, int from, int to, int64_t column, int64_t pitch, int64_t c, int n) {
+  for (int u = from; u < to; u++) {
+    if (!rows[u]) continue;
+    const float *p = rows[u] + column * pitch + c * S * T;
+    for (int i = 0; i < n * S * T; i += 16) __builtin_prefetch(p + i, 0, 2);
+  }
+}
+
+// Outputs of T neighbouring columns, all taps inside the row, in n channels (whole vectors). x: offset of the first one's first tap.
 template <int K, int S, int T>
-__attribute__((noinline)) static void dwconv_tile(const DwconvArgs &a, int64_t j, const float **ahead) {
-  constexpr int kColumns = (T - 1) * S + K;
-  const int64_t pitch = a.in_pitch, start = (a.first + j * S - K / 2) * pitch;
-  float *out = a.out + j * a.out_pitch;
-  for (int64_t c = 0; c + kLanes <= a.channels; c += kLanes) {
-    if (ahead)
-      for (int s = 0; s < S; s++) dwconv_prefetch(ahead[s], T * S * kLanes);
-    const F32 bias = a.bias ? load(a.bias + c) : zero();
+static inline void dwconv_tile(const float *const *rows, int64_t x, int64_t pitch, const float *w, int64_t w_pitch, const float *bias, bool positive, int n,
+                               int64_t out_pitch, float *out) {
+  for (int c = 0; c < n; c += kLanes) {
+    const F32 start = bias ? load(bias + c) : zero();
     F32 acc[T];
 #pragma GCC unroll 16
-    for (int t = 0; t < T; t++) acc[t] = bias;
+    for (int t = 0; t < T; t++) acc[t] = start;
     for (int u = 0; u < K; u++) {
-      if (!a.rows[u]) continue;
-      const float *x = a.rows[u] + start + c;
-      const float *taps = a.w + u * K * a.w_pitch + c;
-      F32 w[K];
+      if (!rows[u]) continue;
+      const float *row = rows[u] + x + c;
+      const float *taps = w + u * K * w_pitch + c;
+      F32 tap[K];
 #pragma GCC unroll 8
-      for (int v = 0; v < K; v++) w[v] = load(taps + v * a.w_pitch);
+      for (int v = 0; v < K; v++) tap[v] = load(taps + v * w_pitch);
 #pragma GCC unroll 32
-      for (int q = 0; q < kColumns; q++) {
-        const F32 column = load(x + q * pitch);
+      for (int q = 0; q < (T - 1) * S + K; q++) {
+        const F32 column = load(row + q * pitch);
 #pragma GCC unroll 16
         for (int t = 0; t < T; t++)
-          if (q >= t * S && q < t * S + K) acc[t] = fma(column, w[q - t * S], acc[t]);
+          if (q >= t * S && q < t * S + K) acc[t] = fma(column, tap[q - t * S], acc[t]);
       }
     }
 #pragma GCC unroll 16
-    for (int t = 0; t < T; t++) store(out + t * a.out_pitch + c, a.relu ? relu(acc[t]) : acc[t]);
+    for (int t = 0; t < T; t++) store(out + t * out_pitch + c, positive ? relu(acc[t]) : acc[t]);
   }
 }
 
-// Channels [c, c + n) of output column j, whose taps [from, to) of every tap row lie inside the row.
+// The strip of columns [j, j + T) of all rows of the band, whole vectors of channels; next: the strip after it begins at column j + T.
+template <int K, int S, int T>
+__attribute__((noinline)) static void dwconv_strip(const DwconvArgs &a, int64_t j, bool next) {
+  constexpr int kBlock = kDwconvBlock;
+  const int64_t whole = a.channels - a.channels % kLanes, column = a.first + j * S - K / 2;
+  alignas(64) float taps[K * K * kBlock];
+  for (int64_t c = 0; c < whole; c += kBlock) {
+    const int n = whole - c < kBlock ? (int)(whole - c) : kBlock;
+    // Rows of w a multiple of 512 bytes apart fall into the same few sets of the cache, and would drive the input out of them.
+    const bool pack = a.out_rows > 2;
+    for (int v = 0; pack && v < K * K; v++)
+      for (int i = 0; i < n; i += kLanes) store(taps + v * kBlock + i, load(a.w + v * a.w_pitch + c + i));
+    for (int64_t i = 0; i < a.out_rows; i++) {
+      const float *const *rows = a.rows + i * S;
+      if (next) dwconv_prefetch<S, T>(rows, i == 0 ? 0 : K - S, K, column + (T - 1) * S + K, a.in_pitch, c, n);
+      dwconv_tile<K, S, T>(rows, column * a.in_pitch + c, a.in_pitch, pack ? taps : a.w + c, pack ? kBlock : a.w_pitch, a.bias ? a.bias + c : nullptr, a.relu,
+                           n, a.out_pitch, a.out + i * a.row_pitch + j * a.out_pitch + c);
+    }
+  }
+}
+
+// Channels [c, c + n) of row i, column j, whose taps [from, to) of every tap row lie inside the row.
 template <int K, int S, bool kWhole>
-static inline void dwconv_one(const DwconvArgs &a, int64_t j, int from, int to, int64_t c, int n) {
-  const int64_t start = (a.first + j * S - K / 2) * a.in_pitch;
+static inline void dwconv_one(const DwconvArgs &a, int64_t i, int64_t j, int from, int to, int64_t c, int n) {
+  const float *const *rows = a.rows + i * S;
+  const int64_t start = (a.first + j * S - K / 2) * a.in_pitch + c;
   F32 acc = a.bias ? dwconv_load<kWhole>(a.bias + c, n) : zero();
   for (int u = 0; u < K; u++) {
-    if (!a.rows[u]) continue;
-    const float *x = a.rows[u] + start + c;
+    if (!rows[u]) continue;
     const float *w = a.w + u * K * a.w_pitch + c;
-    for (int v = from; v < to; v++) acc = fma(dwconv_load<kWhole>(x + v * a.in_pitch, n), dwconv_load<kWhole>(w + v * a.w_pitch, n), acc);
+    for (int v = from; v < to; v++) acc = fma(dwconv_load<kWhole>(rows[u] + start + v * a.in_pitch, n), dwconv_load<kWhole>(w + v * a.w_pitch, n), acc);
   }
-  dwconv_store<kWhole>(a.out + j * a.out_pitch + c, a.relu ? relu(acc) : acc, n);
+  dwconv_store<kWhole>(a.out + i * a.row_pitch + j * a.out_pitch + c, a.relu ? relu(acc) : acc, n);
 }
 
-// The outputs of columns [j, end) from channel c0 on: the row's ends, where taps fall outside, and the channels that do not fill a vector.
+// Columns [j, end) from channel c0 on, one at a time: the rows' ends, where taps fall outside, and the channels that do not fill a vector.
 template <int K, int S>
-static void dwconv_columns(const DwconvArgs &a, int64_t j, int64_t end, int64_t c0) {
+__attribute__((noinline)) static void dwconv_columns(const DwconvArgs &a, int64_t j, int64_t end, int64_t c0) {
   for (; j < end; j++) {
-    const int64_t q = a.first + j * S - K / 2;
-    const int from = q >= 0 ? 0 : -q < K ? (int)-q : K;
-    const int to = a.in_w - q >= K ? K : a.in_w - q > 0 ? (int)(a.in_w - q) : 0;
-    int64_t c = c0;
-    for (; c + kLanes <= a.channels; c += kLanes) dwconv_one<K, S, true>(a, j, from, to, c, kLanes);
-    if (c < a.channels) dwconv_one<K, S, false>(a, j, from, to, c, (int)(a.channels - c));
+    const DwconvTaps taps = dwconv_taps<K>(a.first + j * S - K / 2, a.in_w);
+    for (int64_t i = 0; i < a.out_rows; i++) {
+      int64_t c = c0;
+      for (; c + kLanes <= a.channels; c += kLanes) dwconv_one<K, S, true>(a, i, j, taps.from, taps.to, c, kLanes);
+      if (c < a.channels) dwconv_one<K, S, false>(a, i, j, taps.from, taps.to, c, (int)(a.channels - c));
+    }
   }
 }
 
 template <int K, int S>
 static void dwconv_row(const float *const *rows, int64_t in_w, int64_t in_pitch, int64_t first, const float *w, int64_t w_pitch, const float *bias,
-                       bool relu, int64_t channels, int64_t out_w, int64_t out_pitch, float *out, const float *const *ahead) {
-  const DwconvArgs a = {rows, in_w, in_pitch, first, w, w_pitch, bias, relu, channels, out_pitch, out};
+                       bool relu, int64_t channels, int64_t out_w, int64_t out_pitch, float *out, const DwconvBand *band) {
+  const DwconvArgs a = {rows,      in_w, in_pitch,               first,                      w, w_pitch, bias, relu, channels,
+                        out_pitch, out,  band ? band->rows : 1, band ? band->row_pitch : 0, band && band->in_memory};
   const DwconvInside inside = dwconv_inside<K, S>(in_w, first, out_w);
   const int64_t whole = channels - channels % kLanes;
-  const float *soon[2] = {ahead ? ahead[0] : nullptr, ahead ? ahead[S - 1] : nullptr};
   dwconv_columns<K, S>(a, 0, inside.first, 0);
   int64_t j = inside.first;
-  for (; j + kDwconvTile <= inside.last; j += kDwconvTile) dwconv_tile<K, S, kDwconvTile>(a, j, ahead ? soon : nullptr);
+  for (; j + kDwconvTile <= inside.last; j += kDwconvTile) dwconv_strip<K, S, kDwconvTile>(a, j, a.in_memory && j + 2 * kDwconvTile <= inside.last);
   // The columns left over take tiles half as wide, the last one moved back over columns already done: they come out the same.
   constexpr int kHalf = kDwconvTile / 2;
   for (; j < inside.last && inside.last - inside.first >= kHalf; j += kHalf) {
     if (j > inside.last - kHalf) j = inside.last - kHalf;
-    dwconv_tile<K, S, kHalf>(a, j, nullptr);
+    dwconv_strip<K, S, kHalf>(a, j, false);
   }
   if (whole < channels) dwconv_columns<K, S>(a, inside.first, j, whole);
   dwconv_columns<K, S>(a, j, out_w, 0);
@@ -224,121 +263,123 @@ static void dwconv_spread_row(const float *const *rows, int64_t dy_w, int64_t dy
 
 struct DwconvWeightArgs {
   const float *const *rows;
-  int from, to;  // the tap rows inside the picture
   int64_t in_w, in_pitch, first;
   const float *dy;
   int64_t dy_pitch, channels;
   float *sums;
+  int64_t dy_rows, row_pitch;
+  bool in_memory;
 };
 
-// Tap rows [u, u + R): each sum takes its T products in order of the columns. x: the tile's first input column in row u; sums: of tap row u.
+// One vector of channels, T columns of one row of dy, tap rows [u, u + R): each of the R*K sums takes its T products in order. x: offset of the
+// first column's first tap; sums: of tap row u.
 template <int K, int S, int R, int T>
-static inline void dwconv_weight_taps(const float *const *rows, int64_t start, int64_t pitch, const F32 *dy, float *sums, int64_t distance) {
+static inline void dwconv_weight_taps(const float *const *rows, int64_t x, int64_t pitch, const F32 *dy, float *sums) {
   F32 acc[R * K];
 #pragma GCC unroll 16
-  for (int i = 0; i < R * K; i++) acc[i] = load(sums + i * distance);
+  for (int i = 0; i < R * K; i++) acc[i] = load(sums + i * kLanes);
 #pragma GCC unroll 4
   for (int r = 0; r < R; r++) {
-    const float *x = rows[r] + start;
+    if (!rows[r]) continue;
+    const float *row = rows[r] + x;
 #pragma GCC unroll 32
     for (int q = 0; q < (T - 1) * S + K; q++) {
-      const F32 column = load(x + q * pitch);
+      const F32 column = load(row + q * pitch);
 #pragma GCC unroll 16
       for (int t = 0; t < T; t++)
         if (q >= t * S && q < t * S + K) acc[r * K + q - t * S] = fma(column, dy[t], acc[r * K + q - t * S]);
     }
   }
 #pragma GCC unroll 16
-  for (int i = 0; i < R * K; i++) store(sums + i * distance, acc[i]);
+  for (int i = 0; i < R * K; i++) store(sums + i * kLanes, acc[i]);
 }
 
-// Columns [j, j + T) of dy, all taps inside the row, channels [c, end): whole vectors.
+// Columns [j, j + T) of the band, all taps inside the rows, whole vectors of channels; next: the strip after it begins at column j + T.
 template <int K, int S, int T>
-__attribute__((noinline)) static void dwconv_weight_tile(const DwconvWeightArgs &a, int64_t j, int64_t c, int64_t end, const float **ahead) {
-  constexpr int R = K == 3 ? 3 : K == 5 ? 2 : 1;
-  const int64_t start = (a.first + j * S - K / 2) * a.in_pitch;
-  for (; c < end; c += kLanes) {
-    if (ahead) {
-      for (int s = 0; s < S; s++) dwconv_prefetch(ahead[s], T * S * kLanes);
-      dwconv_prefetch(ahead[S], T * kLanes);
-    }
-    F32 dy[T];
+__attribute__((noinline)) static void dwconv_weight_strip(const DwconvWeightArgs &a, int64_t j, bool next) {
+  constexpr int R = K == 3 ? 3 : K == 5 ? 2 : 1;  // as many tap rows as leave registers for dy
+  const int64_t whole = a.channels - a.channels % kLanes, column = a.first + j * S - K / 2;
+  for (int64_t begin = 0; begin < whole; begin += kDwconvBlock) {
+    const int n = whole - begin < kDwconvBlock ? (int)(whole - begin) : kDwconvBlock;
+    for (int64_t i = 0; i < a.dy_rows; i++) {
+      const float *const *rows = a.rows + i * S;
+      const float *dy = a.dy + i * a.row_pitch;
+      if (next) {
+        dwconv_prefetch<S, T>(rows, i == 0 ? 0 : K - S, K, column + (T - 1) * S + K, a.in_pitch, begin, n);
+        dwconv_prefetch<1, T>(&dy, 0, 1, j + T, a.dy_pitch, begin, n);
+      }
+      for (int64_t c = begin; c < begin + n; c += kLanes) {
+        const int64_t x = column * a.in_pitch + c;
+        float *sums = a.sums + c * K * K;
+        F32 g[T];
 #pragma GCC unroll 16
-    for (int t = 0; t < T; t++) dy[t] = load(a.dy + (j + t) * a.dy_pitch + c);
-    float *sums = a.sums + c;
-    int u = a.from;
-    for (; u + R <= a.to; u += R) dwconv_weight_taps<K, S, R, T>(a.rows + u, start + c, a.in_pitch, dy, sums + u * K * a.channels, a.channels);
-    for (; u < a.to; u++) dwconv_weight_taps<K, S, 1, T>(a.rows + u, start + c, a.in_pitch, dy, sums + u * K * a.channels, a.channels);
+        for (int t = 0; t < T; t++) g[t] = load(dy + (j + t) * a.dy_pitch + c);
+        int u = 0;
+        for (; u + R <= K; u += R) dwconv_weight_taps<K, S, R, T>(rows + u, x, a.in_pitch, g, sums + u * K * kLanes);
+        if (K % R != 0) dwconv_weight_taps<K, S, 1, T>(rows + u, x, a.in_pitch, g, sums + u * K * kLanes);
+      }
+    }
   }
 }
 
 template <int K, int S, bool kWhole>
-static inline void dwconv_weight_one(const DwconvWeightArgs &a, int64_t j, int from, int to, int64_t c, int n) {
-  const F32 dy = dwconv_load<kWhole>(a.dy + j * a.dy_pitch + c, n);
+static inline void dwconv_weight_one(const DwconvWeightArgs &a, int64_t i, int64_t j, DwconvTaps taps, int64_t c, int n) {
+  const F32 dy = dwconv_load<kWhole>(a.dy + i * a.row_pitch + j * a.dy_pitch + c, n);
   const int64_t start = (a.first + j * S - K / 2) * a.in_pitch + c;
-  for (int u = a.from; u < a.to; u++)
-    for (int v = from; v < to; v++) {
-      float *sum = a.sums + (u * K + v) * a.channels + c;
-      dwconv_store<kWhole>(sum, fma(dwconv_load<kWhole>(a.rows[u] + start + v * a.in_pitch, n), dy, dwconv_load<kWhole>(sum, n)), n);
+  for (int u = 0; u < K; u++) {
+    if (!a.rows[i * S + u]) continue;
+    for (int v = taps.from; v < taps.to; v++) {
+      float *sum = a.sums + c * K * K + (u * K + v) * kLanes;
+      store(sum, fma(dwconv_load<kWhole>(a.rows[i * S + u] + start + v * a.in_pitch, n), dy, load(sum)));
     }
+  }
 }
 
-// Columns [j, end) of dy, whichever taps they have, channels [c0, c1).
+// Columns [j, end) of the band, whichever taps they have, from channel c0 on.
 template <int K, int S>
-static void dwconv_weight_columns(const DwconvWeightArgs &a, int64_t j, int64_t end, int64_t c0, int64_t c1) {
+__attribute__((noinline)) static void dwconv_weight_columns(const DwconvWeightArgs &a, int64_t j, int64_t end, int64_t c0) {
   for (; j < end; j++) {
-    const int64_t q = a.first + j * S - K / 2;
-    const int from = q >= 0 ? 0 : -q < K ? (int)-q : K;
-    const int to = a.in_w - q >= K ? K : a.in_w - q > 0 ? (int)(a.in_w - q) : 0;
-    int64_t c = c0;
-    for (; c + kLanes <= c1; c += kLanes) dwconv_weight_one<K, S, true>(a, j, from, to, c, kLanes);
-    if (c < c1) dwconv_weight_one<K, S, false>(a, j, from, to, c, (int)(c1 - c));
+    const DwconvTaps taps = dwconv_taps<K>(a.first + j * S - K / 2, a.in_w);
+    for (int64_t i = 0; i < a.dy_rows; i++) {
+      int64_t c = c0;
+      for (; c + kLanes <= a.channels; c += kLanes) dwconv_weight_one<K, S, true>(a, i, j, taps, c, kLanes);
+      if (c < a.channels) dwconv_weight_one<K, S, false>(a, i, j, taps, c, (int)(a.channels - c));
+    }
   }
 }
 
 template <int K, int S>
-static void dwconv_weight_row(const float *const *rows, int64_t in_w, int64_t in_pitch, int64_t first, const float *dy, int64_t dy_pitch, int64_t channels,
-                              int64_t out_w, float *sums, const float *const *ahead) {
-  constexpr int T = K == 7 ? kDwconvTile : kDwconvTile / 2;
-  constexpr int64_t kBlock = 64;  // channels whose k*k sums stay in L1 while the row passes
-  int from = 0, to = K;
-  while (from < K && !rows[from]) from++;
-  while (to > from && !rows[to - 1]) to--;
-  const DwconvWeightArgs a = {rows, from, to, in_w, in_pitch, first, dy, dy_pitch, channels, sums};
+static void dwconv_weight(const float *const *rows, int64_t in_w, int64_t in_pitch, int64_t first, const float *dy, int64_t dy_pitch, int64_t channels,
+                          int64_t out_w, float *sums, const DwconvBand *band) {
+  constexpr int T = kDwconvTile / 2;
+  const DwconvWeightArgs a = {rows, in_w, in_pitch, first, dy, dy_pitch, channels, sums, band ? band->rows : 1, band ? band->row_pitch : 0, band && band->in_memory};
   const DwconvInside inside = dwconv_inside<K, S>(in_w, first, out_w);
   const int64_t whole = channels - channels % kLanes;
-  const float *soon[3] = {};
-  for (int s = 0; ahead && s <= S; s++) soon[s] = ahead[s];
-  for (int64_t c = 0; c < channels; c += kBlock) {
-    const int64_t end = c + kBlock < channels ? c + kBlock : channels, vectors = end < whole ? end : whole;
-    dwconv_weight_columns<K, S>(a, 0, inside.first, c, end);
-    int64_t j = inside.first;
-    for (; j + T <= inside.last; j += T) dwconv_weight_tile<K, S, T>(a, j, c, vectors, ahead ? soon : nullptr);
-    for (; j < inside.last; j++) dwconv_weight_tile<K, S, 1>(a, j, c, vectors, nullptr);
-    if (vectors < end) dwconv_weight_columns<K, S>(a, inside.first, inside.last, vectors, end);
-    dwconv_weight_columns<K, S>(a, inside.last, out_w, c, end);
-  }
+  int64_t j = inside.first;
+  for (; j + T <= inside.last; j += T) dwconv_weight_strip<K, S, T>(a, j, a.in_memory && j + 2 * T <= inside.last);
+  for (int64_t left = j; left < inside.last; left++) dwconv_weight_strip<K, S, 1>(a, left, false);
+  if (whole < channels) dwconv_weight_columns<K, S>(a, inside.first, inside.last, whole);
+  dwconv_weight_columns<K, S>(a, 0, inside.first, 0);
+  dwconv_weight_columns<K, S>(a, inside.last, out_w, 0);
 }
 
-// a += b, n floats.
-static void dwconv_add(float *a, const float *b, int64_t n) {
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) store(a + i, add(load(a + i), load(b + i)));
-  if (i < n) store_first(a + i, add(load_first(a + i, (int)(n - i)), load_first(b + i, (int)(n - i))), (int)(n - i));
-}
-
-static void dwconv_fold(float *part, int64_t parts, int64_t distance, int64_t n, bool accumulate, float *target) {
+static void dwconv_fold(float *sums, int64_t parts, int64_t distance, int64_t taps, int64_t vector, int64_t vectors, int64_t channels, bool accumulate,
+                        float *dw, int64_t dw_pitch) {
+  float *begin = sums + vector * taps * kLanes, *end = begin + vectors * taps * kLanes;
   for (int64_t step = 1; step < parts; step *= 2)
-    for (int64_t i = 0; i + step < parts; i += 2 * step) dwconv_add(part + i * distance, part + (i + step) * distance, n);
-  if (accumulate) {
-    dwconv_add(target, part, n);
-  } else {
-    __builtin_memcpy(target, part, (size_t)n * sizeof(float));
+    for (int64_t i = 0; i + step < parts; i += 2 * step)
+      for (float *a = begin + i * distance; a < end + i * distance; a += kLanes) store(a, add(load(a), load(a + step * distance)));
+  for (int64_t c = vector * kLanes; begin < end; c += kLanes) {
+    const int n = channels - c < kLanes ? (int)(channels - c) : kLanes;
+    for (int64_t t = 0; t < taps; t++, begin += kLanes) {
+      float *target = dw + t * dw_pitch + c;
+      store_first(target, accumulate ? add(load_first(target, n), load(begin)) : load(begin), n);
+    }
   }
 }
 
 static constexpr DwconvKernels kDwconv = {
     {{dwconv_row<3, 1>, dwconv_row<3, 2>}, {dwconv_row<5, 1>, dwconv_row<5, 2>}, {dwconv_row<7, 1>, dwconv_row<7, 2>}},
     {dwconv_spread_row<3>, dwconv_spread_row<5>, dwconv_spread_row<7>},
-    {{dwconv_weight_row<3, 1>, dwconv_weight_row<3, 2>}, {dwconv_weight_row<5, 1>, dwconv_weight_row<5, 2>}, {dwconv_weight_row<7, 1>, dwconv_weight_row<7, 2>}},
+    {{dwconv_weight<3, 1>, dwconv_weight<3, 2>}, {dwconv_weight<5, 1>, dwconv_weight<5, 2>}, {dwconv_weight<7, 1>, dwconv_weight<7, 2>}},
     dwconv_fold};
