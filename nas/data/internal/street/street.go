@@ -68,6 +68,7 @@ func Draw(seed, index uint64, h, w int, image, label []byte) {
 	if s.bonnet != nil {
 		s.bonnet(c)
 	}
+	s.tint(c)
 	s.lens.develop(c, image)
 }
 
