@@ -148,7 +148,8 @@ SEGNAS_API segnas_status segnas_batchnorm_forward(segnas_stream *s, const segnas
   }
   SEGNAS_TRY(check_eps(__func__, eps, err));
   SEGNAS_TRY(check_flag(__func__, "relu", relu, err));
-  if (!(update >= 0 && update <= 1)) return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: update is %g, should be in [0,1]", __func__, static_cast<double>(update));
+  if (!(update >= 0 && update <= 1))
+    return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: update is %g, should be in [0,1]", __func__, static_cast<double>(update));
   SEGNAS_DISPATCH(s, batchnorm_forward, err, x, gamma, beta, eps, update, relu, running_mean, running_var, mean, inv_std, y);
 
   Slabs slabs(xp.count(), xp.channels);

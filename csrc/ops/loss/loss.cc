@@ -46,7 +46,7 @@ void count_labels(const uint8_t *labels, int64_t n, int64_t *counts) {
 struct Workspace {
   Axis rows, columns;
   int64_t *counts;  // [threads][256]
-  float *loss_weight, *gradient_weight;  // [256]
+  float *loss_weight;  // [256]
   double *losses;   // [pieces]
   float *carries;   // [pieces][w*K]
   size_t carry_floats;
@@ -59,7 +59,7 @@ struct Workspace {
     size_t weight_bytes = 256 * sizeof(float), loss_bytes = cache_lines(static_cast<size_t>(pieces) * sizeof(double));
     size_t carry_bytes = gradient ? cache_lines(static_cast<size_t>(low.w * low.channels) * sizeof(float)) : 0;
     size_t worker_bytes = cache_lines(static_cast<size_t>(cross_entropy_scratch_floats(static_cast<int32_t>(low.channels))) * sizeof(float));
-    size_t total = row_bytes + column_bytes + count_bytes + 2 * weight_bytes + loss_bytes + static_cast<size_t>(pieces) * carry_bytes + threads * worker_bytes;
+    size_t total = row_bytes + column_bytes + count_bytes + weight_bytes + loss_bytes + static_cast<size_t>(pieces) * carry_bytes + threads * worker_bytes;
     char *at = static_cast<char *>(s->scratch.reserve(total));
     if (!at) return false;
     auto next = [&at](size_t bytes) {
@@ -71,7 +71,6 @@ struct Workspace {
     columns = make_axis(false, low.w, w, next(column_bytes));
     counts = reinterpret_cast<int64_t *>(next(count_bytes));
     loss_weight = reinterpret_cast<float *>(next(weight_bytes));
-    gradient_weight = reinterpret_cast<float *>(next(weight_bytes));
     losses = reinterpret_cast<double *>(next(loss_bytes));
     carries = reinterpret_cast<float *>(next(static_cast<size_t>(pieces) * carry_bytes));
     carry_floats = carry_bytes / sizeof(float);
@@ -92,9 +91,9 @@ void count_all(segnas_stream *s, const uint8_t *labels, int64_t n, int64_t *coun
     for (int v = 0; v < 256; v++) counts[v] += counts[worker * 256 + v];
 }
 
-// Fills both weight tables; total receives the sum of the class weights over the labelled pixels.
-segnas_status weigh_labels(const char *op, int64_t classes, int32_t ignore, const float *class_weights, float scale, const Workspace &work,
-                           double *total, segnas_error *err) {
+// Fills the weights; total receives the sum of the class weights over the labelled pixels.
+segnas_status weigh_labels(const char *op, int64_t classes, int32_t ignore, const float *class_weights, const Workspace &work, double *total,
+                           segnas_error *err) {
   *total = 0;
   for (int v = 0; v < 256; v++) {
     if (v != ignore && v >= classes && work.counts[v] > 0)
@@ -103,8 +102,6 @@ segnas_status weigh_labels(const char *op, int64_t classes, int32_t ignore, cons
     work.loss_weight[v] = counts ? (class_weights ? class_weights[v] : 1.0f) : 0.0f;
     if (counts) *total += static_cast<double>(work.counts[v]) * static_cast<double>(work.loss_weight[v]);
   }
-  for (int v = 0; v < 256; v++)
-    work.gradient_weight[v] = *total == 0 ? 0.0f : static_cast<float>(static_cast<double>(scale) * static_cast<double>(work.loss_weight[v]) / *total);
   return SEGNAS_OK;
 }
 
@@ -116,14 +113,14 @@ struct CrossEntropy {
   const uint8_t *labels;
 };
 
-void run_bands(segnas_stream *s, const CrossEntropy &c, const Workspace &work) {
+void run_bands(segnas_stream *s, const CrossEntropy &c, float gradient_scale, const Workspace &work) {
   const Pixels &low = c.low;
   s->context->pool->run(low.n * c.bands, [&](int64_t piece, int worker) {
     int64_t n = piece / c.bands, begin = piece % c.bands * kLossBandRows;
     float *dlogits = c.dlogits ? c.dlogits + n * low.h * low.w * c.gradient.pitch : nullptr;
     s->context->kernels->loss.cross_entropy(
         {c.logits + n * low.h * low.w * low.pitch, low.pitch, static_cast<int32_t>(low.channels), work.rows, work.columns, begin,
-         std::min(low.h, begin + kLossBandRows), c.labels + n * c.h * c.w, work.loss_weight, work.gradient_weight, dlogits, c.gradient.pitch,
+         std::min(low.h, begin + kLossBandRows), c.labels + n * c.h * c.w, work.loss_weight, gradient_scale, dlogits, c.gradient.pitch,
          work.carries + static_cast<size_t>(piece) * work.carry_floats, work.scratch + static_cast<size_t>(worker) * work.scratch_floats,
          work.losses + piece});
   });
@@ -179,8 +176,8 @@ SEGNAS_API segnas_status segnas_cross_entropy(segnas_stream *s, const segnas_ten
   if (!work.take(s, c.low, c.h, c.w, c.low.n * c.bands, dlogits != nullptr)) return no_memory(__func__, err);
   count_all(s, c.labels, c.low.n * c.h * c.w, work.counts);
   double total = 0;
-  SEGNAS_TRY(weigh_labels(__func__, c.low.channels, ignore, class_weights ? f32(*class_weights) : nullptr, scale, work, &total, err));
-  run_bands(s, c, work);
+  SEGNAS_TRY(weigh_labels(__func__, c.low.channels, ignore, class_weights ? f32(*class_weights) : nullptr, work, &total, err));
+  run_bands(s, c, total == 0 ? 0.0f : static_cast<float>(static_cast<double>(scale) / total), work);
   if (dlogits) add_carries(s, c, work);
   double loss = 0;
   for (int64_t piece = 0; piece < c.low.n * c.bands; piece++) loss += work.losses[piece];

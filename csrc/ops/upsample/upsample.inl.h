@@ -1,6 +1,8 @@
 // Rows of interpolation. An output row is written once and its two source rows, far smaller, stay in the second-level cache; the column's
 // lerp is done once per source pixel (line), not once per output pixel, so an output value costs 3 operations, 2 loads from the nearest
 // cache and 4 bytes of traffic (8 with an addend). Forward and transpose are bound by the memory of the large side.
+// Zen 3, AVX2, one thread, wall time beside other work, 32x64x128 to 128x256x128 (17 MB): forward 1.1 ms, added in place 1.7 ms (20 GB/s, what
+// a copy reaches there), transpose 2.1 ms.
 namespace upsample {
 
 static inline F32 lerp(F32 w0, F32 a, F32 w1, F32 b) { return add(mul(w0, a), mul(w1, b)); }
