@@ -42,6 +42,8 @@ type Config struct {
 
 	Batch     int             `json:"batch"`
 	Optimiser train.Optimiser `json:"optimiser"`
+	// Balance is the exponent with which rare classes weigh more in the loss: 0 not at all, 1 by median-frequency balancing.
+	Balance float64 `json:"balance"`
 	// Shrinking trains the supernet, Scratch the baseline from random weights, Retrain every network cut out of the supernet.
 	Shrinking train.Schedule `json:"shrinking"`
 	Scratch   train.Schedule `json:"scratch"`
@@ -120,6 +122,9 @@ func (c Config) Validate() error {
 	a := c.Augmentation
 	if !(a.MinScale > 0 && a.MaxScale >= a.MinScale) || !(a.Hue >= 0 && a.Saturation >= 0 && a.Value >= 0) {
 		return misuse.Errorf("augmentation %+v; scales are above 0 and ascending, jitters at least 0", a)
+	}
+	if !(c.Balance >= 0 && c.Balance <= 1) {
+		return misuse.Errorf("class balance %g; give an exponent from 0 to 1", c.Balance)
 	}
 	if err := c.Space.Validate(); err != nil {
 		return err

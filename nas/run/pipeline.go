@@ -24,6 +24,8 @@ const (
 	keepBytes = 1 << 30
 	// evaluationBatch is the number of pictures evaluated at a time.
 	evaluationBatch = 8
+	// balancePictures is the number of training pictures whose classes are counted at most.
+	balancePictures = 256
 )
 
 // pipeline is a run under way: the pieces that its stages share.
@@ -35,6 +37,8 @@ type pipeline struct {
 	data    data.Splits
 	net     space.Network
 	streams Streams
+
+	classWeights []float32 // nil: all alike
 
 	table     *latency.Table
 	predictor *latency.Predictor
@@ -136,7 +140,17 @@ func (p *pipeline) training(j job) train.Training {
 		Model: j.model, About: j.about, Data: j.data, Batch: p.cfg.Batch, Height: p.cfg.Height, Width: p.cfg.Width,
 		Augment: p.cfg.Augmentation.config(), Schedule: j.schedule, Optimiser: p.cfg.Optimiser, Sample: j.sample,
 		Seed: p.cfg.Seed, ConfigHash: p.cfg.hash(), SaveEvery: saveEvery, Check: j.check, Checks: j.checks,
+		ClassWeights: p.classWeights,
 	}
+}
+
+// balance counts the classes of the training pictures, or of as many as tell enough.
+func (p *pipeline) balance(ctx context.Context) (err error) {
+	feed := train.All{
+		Data: firstOf{p.data.Train, min(p.data.Train.Len(), balancePictures)}, Batch: evaluationBatch, Height: p.cfg.Height, Width: p.cfg.Width,
+	}
+	p.classWeights, err = train.Balance(ctx, feed, p.net.Classes, p.cfg.Balance)
+	return err
 }
 
 // train brings a model to the end of its training, from wherever the run folder says that it is.

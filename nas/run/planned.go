@@ -37,9 +37,12 @@ func (p *pipeline) plan(ctx context.Context, budget time.Duration) error {
 		fmt.Fprintf(p.streams.Err, "going on in %s\n", p.folder.path)
 		p.cfg = old.Config
 		p.describe(old.Estimate)
-		return nil
+		return p.balance(ctx)
 	}
 	if err := checkPictures(ctx, p.cfg, p.data, p.streams); err != nil {
+		return err
+	}
+	if err := p.balance(ctx); err != nil {
 		return err
 	}
 	speeds, err := p.measureSpeeds(ctx)

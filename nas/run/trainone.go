@@ -125,6 +125,9 @@ func (p *pipeline) trainOne(ctx context.Context, a space.Arch) (Scored, error) {
 		return Scored{}, err
 	}
 	defer model.Close()
+	if err := p.balance(ctx); err != nil {
+		return Scored{}, err
+	}
 	feed, err := train.Keep(ctx, p.all(p.data.Val), keepBytes)
 	if err != nil {
 		return Scored{}, err

@@ -23,8 +23,7 @@ func (w *Worker) Probe(ctx context.Context, t Training, steps int, enough time.D
 			return err
 		}
 		defer loader.Release(b)
-		phase, within := t.Schedule.At(step)
-		_, err = w.step(t.Model, t.Sample(step), b, t.Optimiser, t.Schedule[phase].LearningRate(within))
+		_, err = w.step(&t, step, b)
 		return err
 	}
 	if err := one(0); err != nil {

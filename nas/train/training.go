@@ -28,7 +28,9 @@ type Training struct {
 	Schedule             Schedule
 	Optimiser            Optimiser
 	Sample               Sampler
-	Seed                 uint64
+	// ClassWeights weigh the pixels of each class in the loss; nil: all alike.
+	ClassWeights []float32
+	Seed         uint64
 	// ConfigHash names what else the end depends on; a checkpoint with another one is refused.
 	ConfigHash string
 
@@ -178,15 +180,14 @@ func (r *runningTraining) one(ctx context.Context) error {
 			return err
 		}
 	}
-	rate := r.Schedule[phase].LearningRate(within)
-	if r.loss, err = r.worker.step(r.Model, r.Sample(r.step), b, r.Optimiser, rate); err != nil {
+	if r.loss, err = r.worker.step(&r.Training, r.step, b); err != nil {
 		return fmt.Errorf("step %d of %d: %w", r.step+1, r.Schedule.Steps(), err)
 	}
 	r.step++
 	now := time.Now()
 	r.speed = float64(r.Batch) / now.Sub(r.logged).Seconds()
 	r.logged = now
-	return r.log.Write(Record{Step: r.step, Loss: r.loss, LR: rate, PicturesPerSecond: r.speed})
+	return r.log.Write(Record{Step: r.step, Loss: r.loss, LR: r.Schedule[phase].LearningRate(within), PicturesPerSecond: r.speed})
 }
 
 // check evaluates the model where an evaluation is due after the last finished step.

@@ -21,6 +21,7 @@ type Worker struct {
 	pictures  *gobind.Buffer // of a batch, float32 N,H,W,3
 	labels    *gobind.Buffer // of a batch, u8 N,H,W
 	predicted *gobind.Buffer // likewise
+	weights   *gobind.Buffer // of the classes, float32
 }
 
 // NewWorker returns a worker on the device of a context.
@@ -34,7 +35,7 @@ func NewWorker(context *gobind.Context) (*Worker, error) {
 
 // Close releases the memory.
 func (w *Worker) Close() {
-	for _, b := range []*gobind.Buffer{w.pictures, w.labels, w.predicted} {
+	for _, b := range []*gobind.Buffer{w.pictures, w.labels, w.predicted, w.weights} {
 		if b != nil {
 			b.Close()
 		}
@@ -82,23 +83,26 @@ func (w *Worker) begin(b *data.Batch) (x nn.Value, labels gobind.Tensor, err err
 	return w.tape.Input(pictures), labels, err
 }
 
-// step trains a model's sub-network on one batch and returns the loss: the main head's cross-entropy plus AuxWeight times each
+// step makes a step of a training on one batch and returns the loss: the main head's cross-entropy plus AuxWeight times each
 // auxiliary one's (deep supervision, Lee et al. 2015).
-func (w *Worker) step(m supernet.Model, a space.Arch, b *data.Batch, o Optimiser, learningRate float64) (float64, error) {
+func (w *Worker) step(t *Training, step int, b *data.Batch) (float64, error) {
 	x, labels, err := w.begin(b)
 	if err != nil {
 		return 0, err
 	}
 	target := nn.Target{Labels: labels, Ignore: data.Ignore}
-	out := m.Forward(w.tape, x, a, nn.Train)
+	if target.ClassWeights, err = w.classWeights(t.ClassWeights); err != nil {
+		return 0, err
+	}
+	out := t.Model.Forward(w.tape, x, t.Sample(step), nn.Train)
 	main := w.tape.CrossEntropy(out.Logits, target, 1)
 	loss, _, err := w.tape.LossValue(main)
 	for _, logits := range out.Aux {
-		aux := w.tape.CrossEntropy(logits, target, float32(o.AuxWeight))
+		aux := w.tape.CrossEntropy(logits, target, float32(t.Optimiser.AuxWeight))
 		if err == nil {
 			var v float64
 			v, _, err = w.tape.LossValue(aux)
-			loss += o.AuxWeight * v
+			loss += t.Optimiser.AuxWeight * v
 		}
 	}
 	if err != nil {
@@ -106,14 +110,27 @@ func (w *Worker) step(m supernet.Model, a space.Arch, b *data.Batch, o Optimiser
 	}
 	if math.IsNaN(loss) || math.IsInf(loss, 0) {
 		w.tape.DiscardGradients()
-		return 0, fmt.Errorf("the training has diverged: its loss is %g; a lower learning rate or --clip 1 may help", loss)
+		return 0, fmt.Errorf("the training has diverged: its loss is %g; --lr-factor 0.5 or --clip 1 may help", loss)
 	}
 	if err := w.tape.Backward(); err != nil {
 		return 0, err
 	}
-	sgd := nn.SGD{Momentum: float32(o.Momentum), WeightDecay: float32(o.WeightDecay), ClipNorm: o.Clip}
-	_, err = sgd.Step(w.tape, float32(learningRate))
+	phase, within := t.Schedule.At(step)
+	sgd := nn.SGD{Momentum: float32(t.Optimiser.Momentum), WeightDecay: float32(t.Optimiser.WeightDecay), ClipNorm: t.Optimiser.Clip}
+	_, err = sgd.Step(w.tape, float32(t.Schedule[phase].LearningRate(within)))
 	return loss, err
+}
+
+// classWeights returns the weights on the device; the zero Tensor for none.
+func (w *Worker) classWeights(weights []float32) (gobind.Tensor, error) {
+	if weights == nil {
+		return gobind.Tensor{}, nil
+	}
+	t, err := w.view(&w.weights, gobind.F32, len(weights))
+	if err != nil {
+		return t, err
+	}
+	return t, gobind.Upload(w.tape.Stream(), t, weights)
 }
 
 // forgetMomentum sets the momentum of all parameters to zero.
