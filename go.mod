@@ -4,7 +4,7 @@ go 1.24.0
 
 require gonum.org/v1/gonum v0.17.0
 
-require golang.org/x/sync v0.16.0 // indirect
+require golang.org/x/sync v0.16.0
 
 require (
 	codeberg.org/go-fonts/liberation v0.5.0 // indirect
@@ -13,11 +13,11 @@ require (
 	git.sr.ht/~sbinet/gg v0.7.0 // indirect
 	github.com/ajstarks/svgo v0.0.0-20211024235047-1546f124cd8b // indirect
 	github.com/golang/freetype v0.0.0-20170609003504-e2365dfdc4a0 // indirect
-	github.com/klauspost/cpuid/v2 v2.3.0 // indirect
-	github.com/spf13/pflag v1.0.10 // indirect
+	github.com/klauspost/cpuid/v2 v2.3.0
+	github.com/spf13/pflag v1.0.10
 	golang.org/x/image v0.30.0
 	golang.org/x/sys v0.35.0 // indirect
-	golang.org/x/term v0.34.0 // indirect
+	golang.org/x/term v0.34.0
 	golang.org/x/text v0.28.0 // indirect
 	gonum.org/v1/plot v0.17.0
 )
