@@ -59,7 +59,8 @@ struct Workspace {
     size_t weight_bytes = 256 * sizeof(float), loss_bytes = cache_lines(static_cast<size_t>(pieces) * sizeof(double));
     size_t carry_bytes = gradient ? cache_lines(static_cast<size_t>(low.w * low.channels) * sizeof(float)) : 0;
     size_t worker_bytes = cache_lines(static_cast<size_t>(cross_entropy_scratch_floats(static_cast<int32_t>(low.channels))) * sizeof(float));
-    size_t total = row_bytes + column_bytes + count_bytes + weight_bytes + loss_bytes + static_cast<size_t>(pieces) * carry_bytes + threads * worker_bytes;
+    size_t total = row_bytes + column_bytes + count_bytes + weight_bytes + loss_bytes + static_cast<size_t>(pieces) * carry_bytes;
+    total += threads * worker_bytes;
     char *at = static_cast<char *>(s->scratch.reserve(total));
     if (!at) return false;
     auto next = [&at](size_t bytes) {
@@ -97,7 +98,8 @@ segnas_status weigh_labels(const char *op, int64_t classes, int32_t ignore, cons
   *total = 0;
   for (int v = 0; v < 256; v++) {
     if (v != ignore && v >= classes && work.counts[v] > 0)
-      return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: labels holds %d, should be below %lld or %d (ignored)", op, v, static_cast<long long>(classes), ignore);
+      return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: labels holds %d, should be below %lld or %d (ignored)", op, v,
+                  static_cast<long long>(classes), ignore);
     bool counts = v != ignore && v < classes;
     work.loss_weight[v] = counts ? (class_weights ? class_weights[v] : 1.0f) : 0.0f;
     if (counts) *total += static_cast<double>(work.counts[v]) * static_cast<double>(work.loss_weight[v]);
@@ -281,7 +283,8 @@ SEGNAS_API segnas_status segnas_confusion(segnas_stream *s, const segnas_tensor 
   for (int64_t t = 0; t <= classes; t++)
     for (int64_t p = 0; p <= classes; p++)
       if ((t == classes || p == classes) && counted(t * (classes + 1) + p) > 0)
-        return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: %s holds a value of %d or more that is not ignored", __func__, t == classes ? "truth" : "predicted", classes);
+        return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: %s holds a value of %d or more that is not ignored", __func__,
+                    t == classes ? "truth" : "predicted", classes);
   for (int64_t t = 0; t < classes; t++)
     for (int64_t p = 0; p < classes; p++) i64(*counts)[t * counts->stride[0] + p * counts->stride[1]] += counted(t * (classes + 1) + p);
   return succeed(err);
