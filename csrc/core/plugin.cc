@@ -31,16 +31,17 @@ void host_parallel_for(void *host_context, int64_t pieces, void (*body)(void *ar
 }
 
 constexpr segnas_host plugin_host = {
-    sizeof(segnas_host), SEGNAS_BACKEND_VERSION, SEGNAS_INTERFACE_HASH,
-    [](const char *) {},  // segnas.h has no way to listen, and the library prints nothing by itself
-    allocate_zeroed,     release,                host_parallel_for,
+    sizeof(segnas_host),   SEGNAS_BACKEND_VERSION,
+    SEGNAS_INTERFACE_HASH, [](const char *) {},  // segnas.h has no way to listen, and the library prints nothing by itself
+    allocate_zeroed,       release,
+    host_parallel_for,
 };
 
 // ---------------------------------------------------------------- where to look
 
 struct PluginPlace {
-  std::string folder;  // empty: there is nothing to look into
-  std::string source;  // where the folder's name comes from, for the user
+  std::string folder;       // empty: there is nothing to look into
+  std::string source;       // where the folder's name comes from, for the user
   std::string passed_over;  // why the folder is not looked into; empty: it is
 };
 
@@ -99,9 +100,7 @@ std::vector<PluginPlace> plugin_places(const char *plugin_dir) {
   return places;
 }
 
-bool is_backend_name(const char *name) {
-  return name && *name && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(name);
-}
+bool is_backend_name(const char *name) { return name && *name && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(name); }
 
 bool is_file(const std::string &path) {
   struct stat status;
@@ -134,8 +133,8 @@ std::string misfit(const segnas_backend &b, const std::string &name) {
   if (b.ops.size != sizeof(segnas_backend_ops))
     return "its table of operations has " + std::to_string(b.ops.size) + " bytes, should be " + std::to_string(sizeof(segnas_backend_ops));
   if (!b.name || name != b.name) return std::string("it calls itself \"") + (b.name ? b.name : "") + "\"";
-  if (!b.device_count || !b.device_describe || !b.device_open || !b.device_close || !b.stream_create || !b.stream_destroy ||
-      !b.stream_synchronize || !b.stream_scratch_bytes || !b.buffer_create || !b.buffer_destroy || !b.buffer_write || !b.buffer_read)
+  if (!b.device_count || !b.device_describe || !b.device_open || !b.device_close || !b.stream_create || !b.stream_destroy || !b.stream_synchronize ||
+      !b.stream_scratch_bytes || !b.buffer_create || !b.buffer_destroy || !b.buffer_write || !b.buffer_read)
     return "its table lacks a device, stream or buffer function";
   return "";
 }

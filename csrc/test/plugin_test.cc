@@ -43,10 +43,10 @@ void faults_are_refused_in_words(const std::string &plugins) {
     const char *name;
     const char *words;
   } faults[] = {
-      {"version", "interface version"}, {"size", "its table has"},        {"ops_size", "table of operations has"},
-      {"hash", "built with interface"}, {"named_other", "calls itself"},  {"refuses", "the fake driver is too old"},
-      {"lacks_open", "lacks a device"}, {"no_entry", "has no function"},  {"not_a_library", "libsegnas_not_a_library.so"},
-      {"../evil", "a backend's name"},  {"", "a backend's name"},         {"Fake", "a backend's name"},
+      {"version", "interface version"}, {"size", "its table has"},       {"ops_size", "table of operations has"},
+      {"hash", "built with interface"}, {"named_other", "calls itself"}, {"refuses", "the fake driver is too old"},
+      {"lacks_open", "lacks a device"}, {"no_entry", "has no function"}, {"not_a_library", "libsegnas_not_a_library.so"},
+      {"../evil", "a backend's name"},  {"", "a backend's name"},        {"Fake", "a backend's name"},
   };
   for (const auto &fault : faults) {
     std::string seen = refusal(fault.name, plugins.c_str());
@@ -137,9 +137,9 @@ void missing_devices_are_refused(const std::string &plugins) {
     segnas_status status;
     const char *words;
   } cases[] = {
-      {"good:1", SEGNAS_BACKEND_MISSING, "good:1"},          {"none:0", SEGNAS_BACKEND_MISSING, "the fake driver sleeps"},
-      {"version:0", SEGNAS_BACKEND_MISSING, "version"},      {"absent:0", SEGNAS_BACKEND_MISSING, "no libsegnas_absent.so"},
-      {"good:x", SEGNAS_INVALID_ARGUMENT, "good:x"},         {":", SEGNAS_INVALID_ARGUMENT, "NAME:NUMBER"},
+      {"good:1", SEGNAS_BACKEND_MISSING, "good:1"},     {"none:0", SEGNAS_BACKEND_MISSING, "the fake driver sleeps"},
+      {"version:0", SEGNAS_BACKEND_MISSING, "version"}, {"absent:0", SEGNAS_BACKEND_MISSING, "no libsegnas_absent.so"},
+      {"good:x", SEGNAS_INVALID_ARGUMENT, "good:x"},    {":", SEGNAS_INVALID_ARGUMENT, "NAME:NUMBER"},
   };
   for (const auto &c : cases) {
     segnas_context_options options = {sizeof options, 1, c.device, nullptr, plugins.c_str()};
