@@ -4,7 +4,7 @@
 // Inside a region: no standard headers and no foreign inline functions, so that no weak symbol is compiled under the region's flags.
 #pragma once
 
-#if defined(__OPTIMIZE__) && !defined(__clang__)
+#if defined(__OPTIMIZE__) && !defined(SEGNAS_SANITIZED) && !defined(__clang__)
 #define SEGNAS_TARGET_OPTIMIZE _Pragma("GCC optimize(\"O3\")") _Pragma("GCC optimize(\"fp-contract=off\")")
 #else
 #define SEGNAS_TARGET_OPTIMIZE _Pragma("GCC optimize(\"fp-contract=off\")")
