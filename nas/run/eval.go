@@ -8,34 +8,46 @@ import (
 	"github.com/segnas/segnas/nas/data"
 	"github.com/segnas/segnas/nas/misuse"
 	"github.com/segnas/segnas/nas/space"
+	"github.com/segnas/segnas/nas/supernet"
 	"github.com/segnas/segnas/nas/train"
 )
 
-// Evaluate is tools/eval: it evaluates a checkpoint on a split of a data set.
-func Evaluate(ctx context.Context, args []string, s Streams) error {
-	cfg, err := presetOf(args)
-	if err != nil {
-		return err
-	}
-	var o struct {
-		machine      machineOptions
-		model, split string
-		arch         *space.Arch
-		json         bool
+type evalOptions struct {
+	cfg          Config
+	machine      machineOptions
+	model, split string
+	arch         *space.Arch
+	ownSize      bool // not the checkpoint's
+	json         bool
+}
+
+func parseEval(args []string, s Streams) (o evalOptions, err error) {
+	if o.cfg, err = presetOf(args); err != nil {
+		return o, err
 	}
 	fs := pflag.NewFlagSet("eval", pflag.ContinueOnError)
 	fs.StringVar(&o.model, "model", "", "checkpoint to evaluate (needed)")
-	dataFlags(fs, &cfg)
+	dataFlags(fs, &o.cfg)
 	fs.StringVar(&o.split, "split", "val", "pictures to evaluate on: val (the reported ones), search, train")
 	archVar(fs, &o.arch, "network to cut out of a supernet")
 	fs.BoolVar(&o.json, "json", false, "print the result as JSON")
 	machineFlags(fs, &o.machine)
-	trainingFlags(fs, &cfg)
+	trainingFlags(fs, &o.cfg)
 	if err := parse(fs, args, "", s); err != nil {
-		return err
+		return o, err
 	}
 	if o.model == "" || fs.NArg() > 0 {
-		return misuse.Errorf("name a checkpoint with --model; all other settings are flags")
+		return o, misuse.Errorf("name a checkpoint with --model; all other settings are flags")
+	}
+	o.ownSize = fs.Changed("size")
+	return o, nil
+}
+
+// Evaluate is tools/eval: it evaluates a checkpoint on a split of a data set.
+func Evaluate(ctx context.Context, args []string, s Streams) error {
+	o, err := parseEval(args, s)
+	if err != nil {
+		return err
 	}
 	m, err := openMachine(o.machine, s.Err)
 	if err != nil {
@@ -47,37 +59,44 @@ func Evaluate(ctx context.Context, args []string, s Streams) error {
 		return err
 	}
 	defer model.Close()
-	if !fs.Changed("size") {
-		cfg.Height, cfg.Width = c.Model.Height, c.Model.Width
+	if !o.ownSize {
+		o.cfg.Height, o.cfg.Width = c.Model.Height, c.Model.Width
 	}
-	p, err := openPipeline(cfg, m, s)
+	p, err := openPipeline(o.cfg, m, s)
 	if err != nil {
 		return err
 	}
 	defer p.close()
-	ds, err := p.split(o.split)
+	result, err := p.evaluate(ctx, o, model, c.Model)
 	if err != nil {
 		return err
 	}
-	if n := ds.Classes().Len(); n != c.Model.Network.Classes {
-		return misuse.Errorf("%s tells %d classes apart and %s has %d: give the data that it was trained on", o.model, c.Model.Network.Classes, ds.Name(), n)
-	}
-	if c.Model.Kind != train.Plain { // statistics of a supernet are those of other networks too
-		feed, _ := p.feeds(p.data.Train, ds)
-		if err := p.worker.Recalibrate(ctx, model, model.Arch(), feed); err != nil {
-			return err
-		}
-	}
-	confusion, err := p.worker.Evaluate(ctx, model, model.Arch(), p.all(ds))
-	if err != nil {
-		return err
-	}
-	result := scored(o.model, model.Arch(), o.split, ds, confusion)
 	if o.json {
 		return printJSON(s.Out, result)
 	}
 	result.print(s.Out)
 	return nil
+}
+
+func (p *pipeline) evaluate(ctx context.Context, o evalOptions, model *supernet.Plain, about train.Description) (Scored, error) {
+	ds, err := p.split(o.split)
+	if err != nil {
+		return Scored{}, err
+	}
+	if n := ds.Classes().Len(); n != about.Network.Classes {
+		return Scored{}, misuse.Errorf("%s tells %d classes apart and %s has %d: give the data that it was trained on", o.model, about.Network.Classes, ds.Name(), n)
+	}
+	recalibration, feed := p.feeds(p.data.Train, ds)
+	if about.Kind != train.Plain { // statistics of a supernet are those of other networks too
+		if err := p.worker.Recalibrate(ctx, model, model.Arch(), recalibration); err != nil {
+			return Scored{}, err
+		}
+	}
+	confusion, err := p.worker.Evaluate(ctx, model, model.Arch(), feed)
+	if err != nil {
+		return Scored{}, err
+	}
+	return scored(o.model, model.Arch(), o.split, ds, confusion), nil
 }
 
 // split returns a data set's pictures by the name of their part.

@@ -112,6 +112,35 @@ func TestTools_TrainEvalSegmentOnAFolderOfOnesOwn(t *testing.T) {
 	}
 }
 
+// spoiltFolders makes data sets with a truncated picture, with a label outside the class list, and with a label picture of
+// another size.
+func spoiltFolders(t *testing.T) (truncated, outside, sizes string) {
+	t.Helper()
+	spoilt := func(spoil func(folder string)) string {
+		folder := drawFolder(t)
+		spoil(folder)
+		return folder
+	}
+	label := func(folder, name string) string { return filepath.Join(folder, "labels", name) }
+	truncated = spoilt(func(folder string) {
+		path := filepath.Join(folder, "images", "c.png")
+		content, err := os.ReadFile(path)
+		if err == nil {
+			err = os.WriteFile(path, content[:len(content)/2], 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+	outside = spoilt(func(folder string) {
+		picture := image.NewGray(image.Rect(0, 0, 40, 24))
+		picture.Pix[100] = 3
+		writeTestPNG(t, label(folder, "h.png"), picture)
+	})
+	sizes = spoilt(func(folder string) { writeTestPNG(t, label(folder, "e.png"), image.NewGray(image.Rect(0, 0, 39, 24))) })
+	return truncated, outside, sizes
+}
+
 func TestTools_BadInputIsOneLineAndCode2(t *testing.T) {
 	run, _ := reference(t)
 	model := filepath.Join(run, winnerModel)
@@ -124,28 +153,7 @@ func TestTools_BadInputIsOneLineAndCode2(t *testing.T) {
 		t.Fatal(err)
 	}
 	flipByte(t, damaged)
-	spoilt := func(spoil func(folder string)) string {
-		folder := drawFolder(t)
-		spoil(folder)
-		return folder
-	}
-	label := func(folder, name string) string { return filepath.Join(folder, "labels", name) }
-	truncated := spoilt(func(folder string) {
-		path := filepath.Join(folder, "images", "c.png")
-		content, err := os.ReadFile(path)
-		if err == nil {
-			err = os.WriteFile(path, content[:len(content)/2], 0o600)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	})
-	outside := spoilt(func(folder string) {
-		picture := image.NewGray(image.Rect(0, 0, 40, 24))
-		picture.Pix[100] = 3
-		writeTestPNG(t, label(folder, "h.png"), picture)
-	})
-	sizes := spoilt(func(folder string) { writeTestPNG(t, label(folder, "e.png"), image.NewGray(image.Rect(0, 0, 39, 24))) })
+	truncated, outside, sizes := spoiltFolders(t)
 	into := func(args ...string) []string { return append(args, "--out", t.TempDir()) }
 	picture := filepath.Join(truncated, "images", "a.png")
 	for _, c := range []struct {
