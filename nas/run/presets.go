@@ -67,9 +67,9 @@ func scenesQuick() Config {
 	c := common()
 	c.Height, c.Width, c.Batch = 128, 256, 8
 	c.Augmentation.MinScale, c.Augmentation.MaxScale = 0.75, 1.5
-	c.Shrinking = train.ProgressiveShrinking(c.Space, 400, 1)
-	c.Scratch = train.Schedule{{Steps: 300, LR: 0.045, WarmupSteps: 20}}
-	c.Retrain = train.Schedule{{Steps: 100, LR: 0.02}}
+	c.Shrinking = train.ProgressiveShrinking(c.Space, 450, 1)
+	c.Scratch = train.Schedule{{Steps: 500, LR: 0.045, WarmupSteps: 20}}
+	c.Retrain = train.Schedule{{Steps: 300, LR: 0.045, WarmupSteps: 20}}
 	c.Checks, c.RecalibrationBatches = 3, 3
 	c.Search = search.Scenes()
 	c.TableRounds, c.FinalRounds, c.VerifyNetworks = 10, 20, 12
