@@ -12,7 +12,7 @@ for object in "$@"; do
   [ "$set" = kernels ] && own='segnas::'
   leaks=$("$nm" -C --defined-only "$object" | awk '$2 ~ /^[WwVvu]$/' | cut -c20- | grep -vF "$own" || true)
   if [ -n "$leaks" ]; then
-    echo "isa_symbols: weak symbols of $object outside $own:"
+    echo "isa_symbols: weak symbols of $object outside $own"
     echo "$leaks"
     bad=1
   fi

@@ -245,6 +245,8 @@ segnas_status check_counts(const segnas_stream *s, const char *op, const segnas_
   SEGNAS_TRY(check_view(s, op, "counts", counts, SEGNAS_I64, err));
   if (counts->rank != 2 || counts->shape[0] != counts->shape[1] || counts->shape[0] > 256)
     return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: counts should be [K,K] with K at most 256", op);
+  if (counts->shape[0] > 1 && (counts->stride[1] != 1 || counts->stride[0] < counts->shape[1]))
+    return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: counts: the column stride must be 1 and rows must not overlap", op);
   *classes = static_cast<int32_t>(counts->shape[0]);
   return SEGNAS_OK;
 }
@@ -286,7 +288,7 @@ SEGNAS_API segnas_status segnas_confusion(segnas_stream *s, const segnas_tensor 
         return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: %s holds a value of %d or more that is not ignored", __func__,
                     t == classes ? "truth" : "predicted", classes);
   for (int64_t t = 0; t < classes; t++)
-    for (int64_t p = 0; p < classes; p++) i64(*counts)[t * counts->stride[0] + p * counts->stride[1]] += counted(t * (classes + 1) + p);
+    for (int64_t p = 0; p < classes; p++) i64(*counts)[t * counts->stride[0] + p] += counted(t * (classes + 1) + p);
   return succeed(err);
 }
 
