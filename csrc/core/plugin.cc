@@ -93,9 +93,11 @@ std::vector<PluginPlace> plugin_places(const char *plugin_dir) {
   // A library that was opened by a relative path: where that led is no longer known.
   if (!file.empty() && file[0] == '/') places.push_back({folder_of(file), "beside " + file.substr(file.rfind('/') + 1), ""});
 #if defined(SEGNAS_SEARCH_SOURCE_TREE)
-  // This file as the compiler was given it: .../csrc/core/plugin.cc.
+  // This file as the compiler was given it: .../csrc/core/plugin.cc. Where there is no such tree, the program has been moved away from it.
   std::string here = __FILE__;
-  if (here[0] == '/') places.push_back({folder_of(folder_of(folder_of(here))) + "/build/lib", "build folder", ""});
+  char *tree = here[0] == '/' ? realpath(folder_of(folder_of(folder_of(here))).c_str(), nullptr) : nullptr;
+  if (tree) places.push_back({std::string(tree) + "/build/lib", "build folder", ""});
+  free(tree);
 #endif
   return places;
 }
