@@ -37,13 +37,15 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// tiny makes a whole run take about a second.
+// tiny makes a whole run take about a second. Its limit that binds is one of multiply-adds: times of a table of one round on a busy
+// machine may leave a single network within the default limit.
 func tiny(more ...string) []string {
 	return append([]string{
 		"--threads", "2", "--size", "32x64", "--batch", "2", "--supernet-steps", "6", "--scratch-steps", "4", "--retrain-steps", "3",
 		"--train-scenes", "8", "--search-scenes", "3", "--test-scenes", "3", "--recalibration-batches", "1", "--checks", "1",
 		"--population", "3", "--pool", "2", "--mutants", "1", "--crosses", "1", "--generations", "3",
 		"--table-rounds", "1", "--final-rounds", "1", "--verify-networks", "0",
+		"--limit-ms", "1000", "--limit-macs", "10M",
 	}, more...)
 }
 
