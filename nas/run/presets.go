@@ -69,9 +69,9 @@ func scenesQuick() Config {
 	c.Augmentation.MinScale, c.Augmentation.MaxScale = 0.75, 1.5
 	// Four times the published rates, with clipped gradients: a few hundred steps get further, a few thousand would not.
 	c.Optimiser.Clip, c.Balance = 2, 0.3
-	c.Shrinking = train.ProgressiveShrinking(c.Space, 450, 4)
-	c.Scratch = train.Schedule{{Steps: 500, LR: 0.18, WarmupSteps: 20}}
-	c.Retrain = train.Schedule{{Steps: 300, LR: 0.18, WarmupSteps: 20}}
+	c.Shrinking = train.ProgressiveShrinking(c.Space, 400, 4)
+	c.Scratch = train.Schedule{{Steps: 350, LR: 0.18, WarmupSteps: 20}}
+	c.Retrain = train.Schedule{{Steps: 180, LR: 0.18, WarmupSteps: 20}}
 	c.Checks, c.RecalibrationBatches = 3, 3
 	c.Search = search.Scenes()
 	c.TableRounds, c.FinalRounds, c.VerifyNetworks = 10, 20, 12
