@@ -1,11 +1,13 @@
 # Go users need none of this: go run ./tools/search and go test ./... compile what they use. Targets below build libsegnas for C and
 # C++ users, check the kernels, and keep the tree in order.
-BUILD  ?= build
-PREFIX ?= /usr/local
-JOBS   ?= $(shell nproc)
-BENCH ?= .
+BUILD     ?= build
+TYPE      ?= Release
+PREFIX    ?= /usr/local
+JOBS      ?= $(shell nproc)
+BENCH     ?= .
+BENCHTIME ?= 1s
 
-CMAKE_GENERATE = cmake -S . -DCMAKE_BUILD_TYPE=$(if $(TYPE),$(TYPE),Release) $(if $(shell command -v ninja),-G Ninja)
+CMAKE_GENERATE = cmake -S . -DCMAKE_BUILD_TYPE=$(TYPE) $(if $(shell command -v ninja),-G Ninja)
 
 .DEFAULT_GOAL := help
 .PHONY: help lib install cuda test opcheck bench sanitize race fmt lint stamp clean
@@ -34,7 +36,7 @@ opcheck: stamp ## check every operation against its double-precision reference, 
 	$(BUILD)/bin/opcheck --support csrc/test/support.golden
 
 bench: stamp ## time the operations; Go's benchmark format on stdout (BENCH=regexp chooses)
-	@go test -run '^$$' -bench '$(BENCH)' ./bench
+	@go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) ./bench
 
 sanitize: stamp ## run all C++ tests under the address and undefined-behaviour sanitizers
 	$(CMAKE_GENERATE) -B $(BUILD)/sanitize -DSEGNAS_SANITIZE=address,undefined

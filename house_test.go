@@ -256,6 +256,7 @@ func TestHouse_ReadmesNameWhatExists(t *testing.T) {
 	makefile := read(t, "Makefile")
 	target := regexp.MustCompile("(?m)(?:^ {4}|`)make ([a-z]+)")
 	tool := regexp.MustCompile(`\./((?:tools|bench|gobind|nas)(?:/[a-z]+)*)`)
+	link := regexp.MustCompile(`[^!]\[[^\]]*\]\(([^)#:]+)\)`)
 	for _, folder := range []string{".", "csrc", "cuda", "gobind", "nas", "bench", "tools"} {
 		name := path.Join(folder, "README.md")
 		text := read(t, name)
@@ -268,6 +269,25 @@ func TestHouse_ReadmesNameWhatExists(t *testing.T) {
 			if _, err := os.Stat(match[1]); err != nil {
 				t.Errorf("%s: there is no ./%s", name, match[1])
 			}
+		}
+		for _, match := range link.FindAllStringSubmatch(text, -1) {
+			if _, err := os.Stat(filepath.Join(folder, match[1])); err != nil {
+				t.Errorf("%s: a link leads to %s, which is not there", name, match[1])
+			}
+		}
+	}
+}
+
+// A command that nobody runs is wrong one day.
+func TestHouse_ReadmeCommandsRunInCI(t *testing.T) {
+	guard := read(t, ".ci/run")
+	command := regexp.MustCompile(`(?m)^ {4}(?:(go run \./tools/\w+)|make (\w+)|(go test \./\.\.\.))`)
+	for _, match := range command.FindAllStringSubmatch(read(t, "README.md"), -1) {
+		found := match[1] != "" && strings.Contains(guard, match[1]) ||
+			match[2] != "" && regexp.MustCompile(`make( --no-print-directory)? `+match[2]+`\b`).MatchString(guard) ||
+			match[3] != "" && strings.Contains(guard, "./...")
+		if !found {
+			t.Errorf(".ci/run does not run README's %s", strings.TrimSpace(match[0]))
 		}
 	}
 }
