@@ -245,8 +245,6 @@ segnas_status check_counts(const segnas_stream *s, const char *op, const segnas_
   SEGNAS_TRY(check_view(s, op, "counts", counts, SEGNAS_I64, err));
   if (counts->rank != 2 || counts->shape[0] != counts->shape[1] || counts->shape[0] > 256)
     return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: counts should be [K,K] with K at most 256", op);
-  if (counts->shape[0] > 1 && (counts->stride[1] != 1 || counts->stride[0] < counts->shape[0]))
-    return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: counts: the column stride must be 1 and rows must not overlap", op);
   if (counts->shape[0] > 1 && (counts->stride[1] != 1 || counts->stride[0] < counts->shape[1]))
     return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: counts: the column stride must be 1 and rows must not overlap", op);
   *classes = static_cast<int32_t>(counts->shape[0]);
