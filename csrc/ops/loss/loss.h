@@ -48,7 +48,8 @@ struct CrossEntropyBand {
 // Pixels of a column tile: what a tile holds (for 19 classes 29 KiB and 22 KiB) stays in the first-level cache. Buffers of
 // [class][tile + padding] keep whole vectors written past a tile's end away from the next class.
 constexpr int64_t kLossTile = 32;
-constexpr int64_t argmax_tile(int32_t classes) { return classes <= 32 ? 128 : 64; }
+constexpr int32_t kFewClasses = 32;
+constexpr int64_t argmax_tile(int32_t classes) { return classes <= kFewClasses ? 128 : 64; }
 constexpr int64_t kTilePadding = 16;
 // Output rows that cross_entropy holds at a time.
 constexpr int kLossGroup = 4;

@@ -98,7 +98,9 @@ static void argmax_row(const Source &s, float v0, float v1, float *index, uint8_
 // segnas_argmax: per pixel and class 6 operations, 5 of them on the two pipes that multiply and compare: a floor of 2.5 cycles a vector.
 // Zen 3 at 3.24 GHz, AVX2, one thread, 32 rows of 128x256x19 to 1024x2048: 2.6 cycles (96 % of the floor), 4.0 ms for the whole picture.
 static void argmax(const ArgmaxRows &a) {
-  int64_t tile = argmax_tile(a.classes), pitch = tile + kTilePadding;
+  // Constants, not a call: one that is compiled here, under this set's flags, would be a weak symbol that other sets share.
+  constexpr int64_t kFew = argmax_tile(1), kMany = argmax_tile(kMostClasses);
+  int64_t tile = a.classes <= kFewClasses ? kFew : kMany, pitch = tile + kTilePadding;
   float *index = a.scratch + 2 * a.classes * pitch;
   for (int64_t begin = 0; begin < a.columns.out; begin += tile) {
     int64_t end = begin + tile < a.columns.out ? begin + tile : a.columns.out;
