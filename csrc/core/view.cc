@@ -50,7 +50,8 @@ segnas_status check_view(const segnas_stream *s, const char *op, const char *nam
   if (last < 0) return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: %s has a shape or stride below 1 or far too large", op, name);
   int64_t held = static_cast<int64_t>(t->buffer->bytes / segnas_dtype_bytes(dtype));
   if (t->offset < 0 || t->offset > held - 1 - last)
-    return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: %s reaches element %lld of a buffer of %lld", op, name, static_cast<long long>(t->offset + last), static_cast<long long>(held));
+    return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: %s begins at element %lld and reaches %lld further, in a buffer of %lld", op, name,
+                static_cast<long long>(t->offset), static_cast<long long>(last), static_cast<long long>(held));
   return SEGNAS_OK;
 }
 
