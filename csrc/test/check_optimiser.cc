@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "../ops/optimiser/ref.h"
 #include "functions.h"
 
@@ -50,10 +52,10 @@ Problem sum_squares(const Case &c) {
             {{"x", Kind::kFree, Role::kIn, c.shape()}, result},
             [c](segnas_stream *s, const segnas_tensor *const *t, segnas_error *err) { return segnas_sum_squares(s, t[0], c.accumulate, t[1], err); },
             [c](Data data, const Values &v) {
-              long double sum = ref::sum_squares(elements(c.shape()), v[0].data()) + (c.accumulate ? v[1][0] : 0.0);
+              const long double squares = ref::sum_squares(elements(c.shape()), v[0].data()), old = c.accumulate ? v[1][0] : 0.0;
               Expected expected;
-              expected.value = {double(sum)};
-              expected.bound = {double(sum) * double(v[0].size() + 2) * 0x1p-53};
+              expected.value = {double(old + squares)};
+              expected.bound = {double(std::fabs(old) + squares) * double(v[0].size() + 2) * 0x1p-53};
               expected.exact = data == Data::kInteger;
               return std::vector<Expected>{expected};
             }};
