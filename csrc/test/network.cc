@@ -101,28 +101,24 @@ class Evaluation {
     switch (layer.kind) {
       case SEGNAS_LAYER_CONV3X3: {
         ref::Conv3x3Shape s{x.n, x.h, x.w, x.c, layer.channels, layer.stride};
-        linear(layer, {x.n, s.ho(), s.wo(), s.cout, {}, {}, 0}, 9 * s.cin * s.cout,
+        linear(layer, {x.n, s.ho(), s.wo(), s.cout, {}, {}, 0, 0}, 9 * s.cin * s.cout,
                [&](const double *in, const double *w, ref::Sum *y) { ref::conv3x3_forward(s, in, w, y); });
         break;
       }
       case SEGNAS_LAYER_DWCONV: {
         ref::DwconvShape s{x.n, x.h, x.w, x.c, layer.kernel, layer.stride};
-        linear(layer, {x.n, s.ho(), s.wo(), s.c, {}, {}, 0}, s.k * s.k * s.c,
+        linear(layer, {x.n, s.ho(), s.wo(), s.c, {}, {}, 0, 0}, s.k * s.k * s.c,
                [&](const double *in, const double *w, ref::Sum *y) { ref::dwconv_forward(s, in, w, y); });
         break;
       }
       case SEGNAS_LAYER_PWCONV: {
         ref::PwconvShape s{x.n * x.h * x.w, x.c, layer.channels};
-        linear(layer, {x.n, x.h, x.w, s.cout, {}, {}, 0}, s.cin * s.cout,
+        linear(layer, {x.n, x.h, x.w, s.cout, {}, {}, 0, 0}, s.cin * s.cout,
                [&](const double *in, const double *w, ref::Sum *y) { ref::pwconv_forward(s, in, w, nullptr, y); });
         break;
       }
-      case SEGNAS_LAYER_UPSAMPLE_ADD:
-        resize(layer, values_[size_t(layer.input2)].h, values_[size_t(layer.input2)].w);
-        break;
-      case SEGNAS_LAYER_LABELS:
-        resize(layer, network_.h, network_.w);
-        break;
+      case SEGNAS_LAYER_UPSAMPLE_ADD: resize(layer, values_[size_t(layer.input2)].h, values_[size_t(layer.input2)].w); break;
+      case SEGNAS_LAYER_LABELS: resize(layer, network_.h, network_.w); break;
     }
   }
   NetworkValue take_last() { return std::move(values_.back()); }
@@ -131,14 +127,17 @@ class Evaluation {
   // errors: how far the inputs' own errors can move each output.
   void finish(const segnas_layer &layer, NetworkValue out, const std::vector<ref::Sum> &sums, const std::vector<ref::Sum> &errors) {
     int64_t deepest = 0;
+    double values = 0, terms = 0;
     for (size_t i = 0; i < sums.size(); i++) {
       double value = sums[i].value;
+      if (!std::isnan(value)) values += value * value, terms += sums[i].squares;
       int64_t depth = summation_depth(sums[i].terms);
       deepest = std::max(deepest, depth);
       out.value.push_back(layer.relu && value < 0 ? 0 : value);
       // The last summand: half an ulp of the output.
       out.bound.push_back(errors[i].value + 0x1p-24 * (double(depth + 2) * (sums[i].magnitude + errors[i].value) + std::fabs(value)));
     }
+    out.energy = std::max(values, terms);
     out.roundings = deepest + values_[size_t(layer.input)].roundings;
     if (layer.input2 >= 0) out.roundings = std::max(out.roundings, values_[size_t(layer.input2)].roundings);
     values_.push_back(std::move(out));
@@ -165,7 +164,7 @@ class Evaluation {
     const NetworkValue &x = values_[size_t(layer.input)];
     const NetworkValue *onto = layer.input2 >= 0 ? &values_[size_t(layer.input2)] : nullptr;
     ref::UpsampleShape s{x.n, x.h, x.w, h, w, x.c};
-    NetworkValue out{x.n, h, w, x.c, {}, {}, 0};
+    NetworkValue out{x.n, h, w, x.c, {}, {}, 0, 0};
     std::vector<ref::Sum> sums(size_t(x.n * h * w * x.c)), errors(sums.size());
     ref::upsample_forward(s, x.value.data(), onto ? onto->value.data() : nullptr, false, sums.data());
     ref::upsample_forward(s, x.bound.data(), onto ? onto->bound.data() : nullptr, false, errors.data());
@@ -176,28 +175,38 @@ class Evaluation {
   std::vector<NetworkValue> values_;
 };
 
-int32_t context_branch(Builder &builder, Random &random, int32_t value) {
+int32_t context_branch(Builder &builder, Random &random, int32_t value, int64_t most_channels) {
   static const int32_t kExpands[] = {1, 3, 4, 6}, kKernels[] = {3, 5, 7};
   for (int64_t blocks = random.integer(0, 4); blocks > 0; blocks--) {
     int32_t stride = random.one_in(3) ? 2 : 1;
-    int32_t out = random.one_in(2) ? int32_t(builder.channels(value)) : int32_t(random.integer(1, 24));
+    int32_t out = random.one_in(2) ? int32_t(builder.channels(value)) : int32_t(random.integer(most_channels / 2, most_channels));
     value = builder.block(value, random.pick(kExpands), random.pick(kKernels), stride, out);
   }
   return value;
 }
+
+// Uniform numbers; one NaN where it can be followed to the output, which shows what each output element was made from.
+void draw_input(Random &random, Network *network) {
+  int64_t count = int64_t{network->n} * network->h * network->w * network->c;
+  for (int64_t i = 0; i < count; i++) network->input.push_back(float(random.uniform(-1, 1)));
+  if (!network->labels() && random.one_in(2)) network->input[size_t(random.integer(0, count - 1))] = std::nanf("");
+}
 }  // namespace
 
 Network draw_network(Random &random) {
-  static const int32_t kSizes[] = {1, 2, 7, 13, 23, 30, 45};
+  static const int32_t kSizes[] = {1, 2, 7, 13, 23, 30, 45}, kFew[] = {3, 5, 8}, kMany[] = {97, 160, 222};
   Network network;
+  // Some are wide in columns and channels: a fused block's rows then leave the cache, and it works in column tiles.
+  const bool wide = random.one_in(4);
+  const int64_t most_channels = wide ? 56 : 24;
   network.n = int32_t(random.integer(1, 2));
-  network.h = random.pick(kSizes);
-  network.w = random.pick(kSizes);
+  network.h = wide ? random.pick(kFew) : random.pick(kSizes);
+  network.w = wide ? random.pick(kMany) : random.pick(kSizes);
   network.c = random.one_in(2) ? 3 : int32_t(random.integer(1, 16));
   Builder builder(random, &network);
   int32_t stem = builder.conv3x3(0, int32_t(random.integer(1, 20)), int32_t(random.integer(1, 2)), 1);
   if (random.one_in(2)) stem = builder.pointwise(builder.depthwise(stem, 3, 2, 1), int32_t(random.integer(1, 24)), 1);
-  int32_t value = context_branch(builder, random, stem);
+  int32_t value = context_branch(builder, random, stem, most_channels);
   if (random.one_in(2)) {
     int32_t detail = builder.pointwise(builder.depthwise(stem, 3, 1, 1), int32_t(builder.channels(value)), 1);
     value = builder.fuse(value, detail, int32_t(random.integer(0, 1)));
@@ -206,7 +215,7 @@ Network draw_network(Random &random) {
   bool labels = random.one_in(2);
   value = builder.pointwise(value, int32_t(random.integer(1, 20)), labels ? 0 : int32_t(random.integer(0, 1)));
   if (labels) builder.labels(value);
-  for (int64_t i = 0; i < int64_t{network.n} * network.h * network.w * network.c; i++) network.input.push_back(float(random.uniform(-1, 1)));
+  draw_input(random, &network);
   network.text = std::to_string(network.n) + "x" + std::to_string(network.h) + "x" + std::to_string(network.w) + "x" + std::to_string(network.c) +
                  ", " + std::to_string(network.layers.size()) + " layers" + (labels ? ", labels" : "");
   return network;

@@ -28,6 +28,7 @@ struct NetworkValue {
   int64_t n = 0, h = 0, w = 0, c = 0;
   std::vector<double> value;
   std::vector<double> bound;  // how far a float32 run may be off
+  double energy = 0;          // sum of squares: of the values, or of the terms they were summed from where those are larger (see expected_sums)
   int64_t roundings = 0;      // sum of the summation depths on the longest way here
 };
 
