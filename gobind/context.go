@@ -64,6 +64,9 @@ func (c closer) run() {
 
 func (c closer) closed() bool { return c.done.Load() }
 
+// BF16 reports whether the context runs sessions of BFloat16.
+func (x *Context) BF16() bool { return C.segnas_context_bf16(x.shared.c) != 0 }
+
 // NewContext opens a device. Close the context when done; what was made from it keeps the device open until closed as well.
 func NewContext(o Options) (*Context, error) {
 	options := (*C.segnas_context_options)(C.calloc(1, C.sizeof_segnas_context_options))

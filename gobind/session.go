@@ -38,47 +38,101 @@ type Layer struct {
 	Bias     []float32
 }
 
+// Precision is how a session keeps and computes its numbers.
+type Precision int
+
+const (
+	Float32  Precision = iota
+	BFloat16           // values and weights of products rounded to bfloat16, sums in float32: segnas.h, SEGNAS_PRECISION_BF16
+)
+
+// String returns "f32" or "bf16".
+func (p Precision) String() string {
+	if p == BFloat16 {
+		return "bf16"
+	}
+	return "f32"
+}
+
+// SessionOptions are what is free about a session. The zero value is float32 throughout.
+type SessionOptions struct {
+	Precision Precision
+	// Scale and Shift, of a value for each channel: the input is pictures of bytes, read as byte*Scale + Shift, and RunBytes runs the session.
+	// nil: the input is float32.
+	Scale, Shift []float32
+}
+
 // Session is a deployed network, planned once and replayed without allocating. It has one user at a time.
 type Session struct {
 	c      *C.segnas_session
 	call   *call
 	busy   atomic.Bool
-	input  int // float32's
+	input  int // values
+	bytes  bool
 	output int // bytes
 	groups int
 	close  closer
 }
 
-// NewSession plans a network for inputs [n,h,w,c]. Weights and biases are copied.
-func (x *Context) NewSession(layers []Layer, n, h, w, c int) (*Session, error) {
-	if err := x.checkOpen("a session"); err != nil {
-		return nil, err
-	}
-	var pinner runtime.Pinner
-	defer pinner.Unpin()
-	list := (*C.segnas_layer)(C.calloc(C.size_t(len(layers)+1), C.sizeof_segnas_layer))
-	defer C.free(unsafe.Pointer(list))
+// plan is a network as the C interface takes it, pinned until release.
+type plan struct {
+	pinner  runtime.Pinner
+	layers  *C.segnas_layer
+	options *C.segnas_session_options
+	groups  int
+	shape   [4]C.int32_t // n, h, w, c
+}
+
+func newPlan(layers []Layer, n, h, w, c int, o SessionOptions) (*plan, error) {
 	if err := checkLengths(layers, c); err != nil {
 		return nil, err
 	}
-	groups := 0
+	if len(o.Scale) != len(o.Shift) || (o.Scale != nil && len(o.Scale) != c) {
+		return nil, &Error{InvalidArgument, fmt.Sprintf("%d scales and %d shifts for pictures of %d channels", len(o.Scale), len(o.Shift), c)}
+	}
+	p := &plan{shape: [4]C.int32_t{C.int32_t(n), C.int32_t(h), C.int32_t(w), C.int32_t(c)}}
+	p.layers = (*C.segnas_layer)(C.calloc(C.size_t(len(layers)+1), C.sizeof_segnas_layer))
 	for i, l := range layers {
-		unsafe.Slice(list, len(layers))[i] = C.segnas_layer{
+		unsafe.Slice(p.layers, len(layers))[i] = C.segnas_layer{
 			size: C.sizeof_segnas_layer, kind: C.int32_t(l.Kind), input: C.int32_t(l.Input), input2: C.int32_t(l.Input2),
 			channels: C.int32_t(l.Channels), kernel: C.int32_t(l.Kernel), stride: C.int32_t(l.Stride), relu: flag(l.ReLU), group: C.int32_t(l.Group),
-			weights: pinned(&pinner, l.Weights), bias: pinned(&pinner, l.Bias),
+			weights: pinned(&p.pinner, l.Weights), bias: pinned(&p.pinner, l.Bias),
 		}
-		groups = max(groups, l.Group+1)
+		p.groups = max(p.groups, l.Group+1)
 	}
+	p.options = (*C.segnas_session_options)(C.calloc(1, C.sizeof_segnas_session_options))
+	*p.options = C.segnas_session_options{size: C.sizeof_segnas_session_options, precision: C.int32_t(o.Precision), input: C.SEGNAS_F32}
+	if o.Scale != nil {
+		p.options.input, p.options.scale, p.options.shift = C.SEGNAS_U8, pinned(&p.pinner, o.Scale), pinned(&p.pinner, o.Shift)
+	}
+	return p, nil
+}
+
+func (p *plan) release() {
+	C.free(unsafe.Pointer(p.layers))
+	C.free(unsafe.Pointer(p.options))
+	p.pinner.Unpin()
+}
+
+// NewSession plans a network for inputs [n,h,w,c]. Weights and biases are copied.
+func (x *Context) NewSession(layers []Layer, n, h, w, c int, o SessionOptions) (*Session, error) {
+	if err := x.checkOpen("a session"); err != nil {
+		return nil, err
+	}
+	p, err := newPlan(layers, n, h, w, c, o)
+	if err != nil {
+		return nil, err
+	}
+	defer p.release()
 	call := newCall()
 	handle := (**C.segnas_session)(C.calloc(1, C.size_t(unsafe.Sizeof(uintptr(0)))))
 	defer C.free(unsafe.Pointer(handle))
-	status := C.segnas_session_create(x.shared.c, list, C.int32_t(len(layers)), C.int32_t(n), C.int32_t(h), C.int32_t(w), C.int32_t(c), handle, &call.err)
+	status := C.segnas_session_create(x.shared.c, p.layers, C.int32_t(len(layers)), p.shape[0], p.shape[1], p.shape[2], p.shape[3], p.options, handle, &call.err)
 	if err := call.check(status); err != nil {
 		C.free(unsafe.Pointer(call))
 		return nil, err
 	}
-	s := &Session{c: *handle, call: call, input: n * h * w * c, groups: groups}
+	s := &Session{c: *handle, call: call, input: n * h * w * c, bytes: o.Scale != nil, groups: p.groups}
 	s.output = int(C.segnas_session_output_bytes(s.c))
 	session, shared := s.c, x.shared.use()
 	s.close = closeOnce(s, func() {
@@ -87,6 +141,25 @@ func (x *Context) NewSession(layers []Layer, n, h, w, c int) (*Session, error) {
 		shared.drop()
 	})
 	return s, nil
+}
+
+// MeasureSession returns what Session.ActivationBytes and WeightBytes would be, without making the session: nothing is packed, and the
+// layers' weights are not read.
+func (x *Context) MeasureSession(layers []Layer, n, h, w, c int, o SessionOptions) (activations, weights int, err error) {
+	if err := x.checkOpen("a plan"); err != nil {
+		return 0, 0, err
+	}
+	p, err := newPlan(layers, n, h, w, c, o)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer p.release()
+	call := newCall()
+	defer C.free(unsafe.Pointer(call))
+	sizes := (*[2]C.size_t)(C.calloc(2, C.size_t(unsafe.Sizeof(C.size_t(0)))))
+	defer C.free(unsafe.Pointer(sizes))
+	status := C.segnas_session_measure(x.shared.c, p.layers, C.int32_t(len(layers)), p.shape[0], p.shape[1], p.shape[2], p.shape[3], p.options, &sizes[0], &sizes[1], &call.err)
+	return int(sizes[0]), int(sizes[1]), call.check(status)
 }
 
 // pinned returns the address of a host array that C structures may point to until the pinner unpins.
@@ -148,7 +221,15 @@ func (s *Session) Run(input []float32, labels []uint8, groupTimes []time.Duratio
 	if len(labels) != s.output {
 		return &Error{InvalidArgument, fmt.Sprintf("the session's output has %d bytes, not %d", s.output, len(labels))}
 	}
-	return s.run(input, unsafe.Pointer(unsafe.SliceData(labels)), groupTimes)
+	return s.run(unsafe.Pointer(unsafe.SliceData(input)), len(input), false, unsafe.Pointer(unsafe.SliceData(labels)), groupTimes)
+}
+
+// RunBytes is Run for a session whose input is pictures of bytes.
+func (s *Session) RunBytes(pictures, labels []uint8, groupTimes []time.Duration) error {
+	if len(labels) != s.output {
+		return &Error{InvalidArgument, fmt.Sprintf("the session's output has %d bytes, not %d", s.output, len(labels))}
+	}
+	return s.run(unsafe.Pointer(unsafe.SliceData(pictures)), len(pictures), true, unsafe.Pointer(unsafe.SliceData(labels)), groupTimes)
 }
 
 // RunFloat32 is Run for a network whose last layer is not LayerLabels.
@@ -156,12 +237,12 @@ func (s *Session) RunFloat32(input, output []float32, groupTimes []time.Duration
 	if 4*len(output) != s.output {
 		return &Error{InvalidArgument, fmt.Sprintf("the session's output has %d bytes, not %d", s.output, 4*len(output))}
 	}
-	return s.run(input, unsafe.Pointer(unsafe.SliceData(output)), groupTimes)
+	return s.run(unsafe.Pointer(unsafe.SliceData(input)), len(input), false, unsafe.Pointer(unsafe.SliceData(output)), groupTimes)
 }
 
-func (s *Session) run(input []float32, output unsafe.Pointer, groupTimes []time.Duration) error {
-	if len(input) != s.input {
-		return &Error{InvalidArgument, fmt.Sprintf("the session's input has %d values, not %d", s.input, len(input))}
+func (s *Session) run(input unsafe.Pointer, values int, bytes bool, output unsafe.Pointer, groupTimes []time.Duration) error {
+	if values != s.input || bytes != s.bytes {
+		return &Error{InvalidArgument, fmt.Sprintf("the session's input has %d values of %s, not %d of %s", s.input, inputType(s.bytes), values, inputType(bytes))}
 	}
 	if groupTimes != nil && len(groupTimes) != s.groups {
 		return &Error{InvalidArgument, fmt.Sprintf("the session has %d timing groups, not %d", s.groups, len(groupTimes))}
@@ -174,7 +255,14 @@ func (s *Session) run(input []float32, output unsafe.Pointer, groupTimes []time.
 		return &Error{InvalidArgument, "the session is closed"}
 	}
 	times := (*C.int64_t)(unsafe.Pointer(unsafe.SliceData(groupTimes)))
-	err := s.call.check(C.segnas_session_run(s.c, (*C.float)(unsafe.SliceData(input)), output, times, &s.call.err))
+	err := s.call.check(C.segnas_session_run(s.c, input, output, times, &s.call.err))
 	runtime.KeepAlive(s)
 	return err
+}
+
+func inputType(bytes bool) string {
+	if bytes {
+		return "u8"
+	}
+	return "float32"
 }

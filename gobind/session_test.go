@@ -105,7 +105,7 @@ func TestSession_AgreesWithOps(t *testing.T) {
 	layers, picture := little(rng), randomPicture(rng)
 	logits := byOps(t, x, s, layers, picture)
 
-	inner, err := x.NewSession(layers[:len(layers)-1], 1, littleH, littleW, 3)
+	inner, err := x.NewSession(layers[:len(layers)-1], 1, littleH, littleW, 3, SessionOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +120,7 @@ func TestSession_AgreesWithOps(t *testing.T) {
 		}
 	}
 
-	whole, err := x.NewSession(layers, 1, littleH, littleW, 3)
+	whole, err := x.NewSession(layers, 1, littleH, littleW, 3, SessionOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +155,7 @@ func TestSession_AgreesWithOps(t *testing.T) {
 func TestSession_RunsWithoutAllocating(t *testing.T) {
 	x, _ := open(t, Options{Threads: 1})
 	rng := rand.New(rand.NewPCG(3, 4))
-	session, err := x.NewSession(little(rng), 1, littleH, littleW, 3)
+	session, err := x.NewSession(little(rng), 1, littleH, littleW, 3, SessionOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,10 +186,10 @@ func TestSession_RefusesWhatDoesNotFit(t *testing.T) {
 	} {
 		layers := little(rng)
 		c.change(layers)
-		_, err := x.NewSession(layers, 1, littleH, littleW, 3)
+		_, err := x.NewSession(layers, 1, littleH, littleW, 3, SessionOptions{})
 		wantStatus(t, err, InvalidArgument, c.text)
 	}
-	session, err := x.NewSession(little(rng), 1, littleH, littleW, 3)
+	session, err := x.NewSession(little(rng), 1, littleH, littleW, 3, SessionOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,9 +23,9 @@ struct Leaf {
   uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;
 };
 
-Leaf leaf(uint32_t number) {
+Leaf leaf(uint32_t number, uint32_t sub = 0) {
   Leaf l;
-  __get_cpuid_count(number, 0, &l.eax, &l.ebx, &l.ecx, &l.edx);
+  __get_cpuid_count(number, sub, &l.eax, &l.ebx, &l.ecx, &l.edx);
   return l;
 }
 
@@ -48,8 +48,11 @@ bool isa_runs(Isa isa) {
   constexpr uint32_t kAvx512 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
   return avx2 && (saved & kZmm) == kZmm && (seven.ebx & kAvx512) == kAvx512;
 }
+
+bool avx512_bf16_runs() { return isa_runs(Isa::kAvx512) && (leaf(7, 1).eax & bit_AVX512BF16); }
 #else
 bool isa_runs(Isa isa) { return isa == Isa::kScalar; }
+bool avx512_bf16_runs() { return false; }
 #endif
 
 }  // namespace segnas

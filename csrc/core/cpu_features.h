@@ -8,5 +8,7 @@ constexpr int kIsaCount = 3;
 
 const char *isa_name(Isa isa);
 bool isa_runs(Isa isa);
+// AVX-512's products of bfloat16s, which go with Isa::kAvx512.
+bool avx512_bf16_runs();
 
 }  // namespace segnas

@@ -11,7 +11,7 @@ namespace avx2 {
 #include "../simd/vec_avx2.h"
 #include "kernels.inl.h"
 extern const Kernels table;
-const Kernels table = make_table(Isa::kAvx2);
+const Kernels table = make_table(Isa::kAvx2, nullptr);
 }  // namespace avx2
 }  // namespace segnas
 SEGNAS_TARGET_END

@@ -12,6 +12,9 @@ extern const Kernels table;
 namespace avx512 {
 extern const Kernels table;
 }
+namespace avx512bf16 {
+extern const Bf16Kernels table;
+}
 #endif
 
 const Kernels *kernels_of(Isa isa) {
@@ -25,6 +28,13 @@ const Kernels *kernels_of(Isa isa) {
 #endif
   }
   return nullptr;
+}
+
+const Bf16Kernels *bf16_kernels_of(const Kernels &kernels) {
+#if defined(__x86_64__)
+  if (kernels.isa == Isa::kAvx512 && avx512_bf16_runs()) return &avx512bf16::table;
+#endif
+  return kernels.bf16;
 }
 
 }  // namespace segnas

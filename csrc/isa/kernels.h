@@ -1,6 +1,7 @@
 // One table of kernel functions per instruction set. Each op's header declares its part; isa/*.cc fill them.
 #pragma once
 #include "../core/cpu_features.h"
+#include "../model/bf16.h"
 #include "../ops/batchnorm/batchnorm.h"
 #include "../ops/conv3x3/conv3x3.h"
 #include "../ops/dwconv/dwconv.h"
@@ -25,9 +26,12 @@ struct Kernels {
   OptimiserKernels optimiser;
   PwconvKernels pwconv;
   UpsampleKernels upsample;
+  const Bf16Kernels *bf16;  // of plain C++; nullptr elsewhere: see bf16_kernels_of
 };
 
 // The table of an instruction set; nullptr when this build does not have it.
 const Kernels *kernels_of(Isa isa);
+// The bfloat16 kernels that go with a table; nullptr where the set or the processor has none.
+const Bf16Kernels *bf16_kernels_of(const Kernels &kernels);
 
 }  // namespace segnas

@@ -12,6 +12,6 @@
 #include "../ops/pwconv/pwconv.inl.h"
 #include "../ops/upsample/upsample.inl.h"
 
-static constexpr Kernels make_table(Isa isa) {
-  return {isa, kLanes, kBatchnorm, kConv3x3, kDwconv, kElementwise, kKtransform, kLoss, kOptimiser, kPwconv, kUpsample};
+static constexpr Kernels make_table(Isa isa, const Bf16Kernels *bf16) {
+  return {isa, kLanes, kBatchnorm, kConv3x3, kDwconv, kElementwise, kKtransform, kLoss, kOptimiser, kPwconv, kUpsample, bf16};
 }

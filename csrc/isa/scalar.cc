@@ -8,9 +8,11 @@ namespace scalar {
 #define SEGNAS_SCALAR_LANES 4
 #include "../simd/vec_scalar.h"
 #include "kernels.inl.h"
+#include "../simd/bf16.inl.h"
+#include "../model/bf16.inl.h"
 #undef SEGNAS_SCALAR_LANES
 extern const Kernels table;
-const Kernels table = make_table(Isa::kScalar);
+const Kernels table = make_table(Isa::kScalar, &kBf16);
 }  // namespace scalar
 }  // namespace segnas
 SEGNAS_TARGET_BASE_END

@@ -15,20 +15,16 @@ struct Piece {
   const Step &step;
   int64_t picture, row_begin, row_end, column_begin, column_end;
   int64_t middle_begin, middle_end;  // middle columns in the ring
-  float *ring, *line;                // [kernel][middle columns][middle channels], [tile columns][middle channels]
+  char *ring, *line;  // [kernel][middle columns][middle channels], [tile columns][middle channels], stored
+  void *dense_scratch;
 
   const Plan &plan() const { return run.plan(); }
+  const Arithmetic &arithmetic() const { return *plan().arithmetic; }
   const Layer &first() const { return plan().layers[step.first]; }
   const Layer &depthwise() const { return plan().layers[step.depthwise]; }
   const Layer &project() const { return plan().layers[step.project]; }
-  const Kernels &kernels() const { return *run.session->context->kernels; }
-  float *slot(int64_t row) const { return ring + row % depthwise().kernel * (middle_end - middle_begin) * depthwise().cin; }
+  char *slot(int64_t row) const { return ring + row % depthwise().kernel * (middle_end - middle_begin) * run.pixel_bytes(depthwise().cin); }
 };
-
-const float *input_row(const Piece &p, int64_t row) {
-  const Value &x = p.plan().values[p.step.input];
-  return p.run.read(p.step.input) + (p.picture * x.h + row) * x.w * x.c;
-}
 
 // Middle row `row` into its slot of the ring.
 void make_middle_row(const Piece &p, int64_t row) {
@@ -36,36 +32,30 @@ void make_middle_row(const Piece &p, int64_t row) {
   const Value &x = p.plan().values[p.step.input];
   int64_t columns = p.middle_end - p.middle_begin;
   if (e.kind == SEGNAS_LAYER_PWCONV) {
-    p.kernels().pwconv.rows(input_row(p, row) + p.middle_begin * x.c, x.c, columns, e.weights, e.cin, e.channels, e.bias, nullptr, 0, e.relu,
-                            p.slot(row), e.channels);
-    return;
+    const char *from = p.run.row(p.step.input, p.picture, row) + p.middle_begin * p.run.pixel_bytes(x.c);
+    return p.arithmetic().pointwise(e, from, columns, nullptr, false, p.slot(row));
   }
-  const float *rows[3];
-  for (int64_t u = 0; u < 3; u++) {
-    int64_t from = row * e.stride + u - 1;
-    rows[u] = from >= 0 && from < x.h ? input_row(p, from) : nullptr;
-  }
-  p.kernels().conv3x3.row[e.stride - 1](rows, x.w, x.c, p.middle_begin * e.stride, e.cin, e.weights, e.bias, e.relu, e.channels, columns,
-                                        e.channels, p.slot(row));
+  const void *rows[3];
+  p.run.dense_rows(e, p.picture, row, rows);
+  p.arithmetic().dense(e, {rows, x.w, p.middle_begin * e.stride, columns}, e.input == 0 ? &p.plan().picture : nullptr, p.dense_scratch, p.slot(row));
 }
 
 void make_output_row(const Piece &p, int64_t row, int64_t middle_h, int64_t middle_w) {
   const Layer &d = p.depthwise(), &e = p.project();
   const Value &y = p.plan().values[p.step.output];
-  const float *rows[7];
+  const void *rows[7];
   for (int64_t u = 0; u < d.kernel; u++) {
     int64_t from = row * d.stride + u - d.kernel / 2;
     bool inside = from >= 0 && from < middle_h;
-    rows[u] = !inside ? nullptr : p.step.expands ? p.slot(from) : input_row(p, from);
+    rows[u] = !inside ? nullptr : p.step.expands ? p.slot(from) : p.run.row(p.step.input, p.picture, from);
   }
   int64_t origin = p.step.expands ? p.middle_begin : 0;
-  int64_t columns = p.column_end - p.column_begin;
-  p.kernels().dwconv.row[(d.kernel - 3) / 2][d.stride - 1](rows, p.step.expands ? p.middle_end - p.middle_begin : middle_w, d.cin,
-                                                           p.column_begin * d.stride - origin, d.weights, d.cin, d.bias, d.relu, d.cin, columns,
-                                                           d.cin, p.line, nullptr);
-  int64_t at = ((p.picture * y.h + row) * y.w + p.column_begin) * y.c;
-  const float *residual = e.input2 >= 0 ? p.run.read(e.input2) + at : nullptr;
-  p.kernels().pwconv.rows(p.line, d.cin, columns, e.weights, e.cin, e.channels, e.bias, residual, y.c, e.relu, p.run.write(p.step.output) + at, y.c);
+  int64_t in_w = p.step.expands ? p.middle_end - p.middle_begin : middle_w, columns = p.column_end - p.column_begin;
+  p.arithmetic().depthwise(d, {rows, in_w, p.column_begin * d.stride - origin, columns}, p.line);
+  const void *residual = e.input2 >= 0 ? p.run.row(e.input2, p.picture, row) + p.column_begin * p.run.pixel_bytes(y.c) : nullptr;
+  bool floats = p.run.makes_floats(p.step.output);
+  int64_t pixel = (p.picture * y.h + row) * y.w + p.column_begin;
+  p.arithmetic().pointwise(e, p.line, columns, residual, floats, p.run.write(p.step.output) + pixel * (floats ? 4 * y.c : p.run.pixel_bytes(y.c)));
 }
 
 void run_piece(const Piece &p) {
@@ -93,11 +83,12 @@ void run_chain(const Run &run, const Step &step) {
   void *scratch = run.session->scratch.reserve(0);
   run.session->context->pool->run(plan.n * t.tiles * t.bands, [&](int64_t i, int worker) {
     int64_t column = i % t.tiles * tile, row = i / t.tiles % t.bands * band;
-    Piece p{run, step, i / (t.tiles * t.bands), row, std::min(y.h, row + band), column, std::min(y.w, column + tile), 0, 0, nullptr, nullptr};
+    Piece p{run, step, i / (t.tiles * t.bands), row, std::min(y.h, row + band), column, std::min(y.w, column + tile), 0, 0, nullptr, nullptr, nullptr};
     if (p.row_begin >= p.row_end || p.column_begin >= p.column_end) return;
     middle_range(d.kernel, d.stride, middle.w, p.column_begin, p.column_end, &p.middle_begin, &p.middle_end);
     p.ring = run.scratch(worker, scratch);
-    p.line = p.ring + (step.expands ? d.kernel * t.ring_columns * d.cin : 0);
+    p.line = p.ring + cache_lines(static_cast<size_t>((step.expands ? d.kernel * t.ring_columns : 0) * run.pixel_bytes(d.cin)));
+    p.dense_scratch = p.line + cache_lines(static_cast<size_t>(tile * run.pixel_bytes(d.cin)));
     run_piece(p);
   });
 }

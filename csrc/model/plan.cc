@@ -88,50 +88,109 @@ int add_step(Plan *plan, int i) {
   return last + 1;
 }
 
-// First fit by lifetime: a step's output is placed where no value that is still read lies.
-void place_values(Plan *plan) {
-  struct Placed {
-    int64_t begin, end;
-    int last_reader;
-  };
-  std::vector<Placed> live;
-  int64_t top = 0;
-  for (size_t s = 0; s + 1 < plan->steps.size(); s++) {
-    Value &v = plan->values[plan->steps[s].output];
-    int64_t size = (plan->n * v.h * v.w * v.c + 15) / 16 * 16, at = 0;
-    std::erase_if(live, [&](const Placed &p) { return p.last_reader < static_cast<int>(s); });
-    std::sort(live.begin(), live.end(), [](const Placed &a, const Placed &b) { return a.begin < b.begin; });
-    for (const Placed &p : live)
-      if (p.begin < at + size) at = std::max(at, p.end);
-    v.offset = at;
-    live.push_back({at, at + size, v.last_reader});
-    top = std::max(top, at + size);
+// Which forms of each value are read. Labels and dense 3x3 layers read plain float32, everything else what is stored.
+void note_forms(Plan *plan) {
+  for (const Layer &l : plan->layers) {
+    bool floats = l.kind == SEGNAS_LAYER_LABELS || l.kind == SEGNAS_LAYER_CONV3X3;
+    (floats ? plan->values[l.input].wants_floats : plan->values[l.input].wants_stored) = true;
+    if (l.input2 >= 0) plan->values[l.input2].wants_stored = true;
   }
-  plan->activation_floats = top;
+  plan->values.back().wants_floats = true;
+  if (plan->arithmetic->plain())
+    for (Value &v : plan->values) v.wants_stored |= v.wants_floats, v.wants_floats = false;
+}
+
+Step conversion(Convert convert, int value, int group) {
+  Step step;
+  step.convert = convert;
+  step.input = step.output = value;
+  step.group = group;
+  return step;
+}
+
+// Adds the steps that make a value's other form: the input's before all others, a made value's behind the step that makes it. A pointwise
+// product leaves its registers in either form, so it needs none unless both are read.
+void add_conversions(Plan *plan) {
+  if (plan->arithmetic->plain()) return;
+  std::vector<Step> steps;
+  if (plan->values[0].wants_stored) steps.push_back(conversion(Convert::kToStored, 0, plan->steps.front().group));
+  for (const Step &s : plan->steps) {
+    steps.push_back(s);
+    Value &v = plan->values[s.output];
+    const Layer &last = plan->layers[s.project >= 0 ? s.project : s.first];
+    if (!v.wants_floats || last.kind == SEGNAS_LAYER_LABELS || (last.kind == SEGNAS_LAYER_PWCONV && !v.wants_stored)) continue;
+    v.wants_stored = true;
+    steps.push_back(conversion(Convert::kToFloats, s.output, s.group));
+  }
+  plan->steps = std::move(steps);
+}
+
+struct Placed {
+  int64_t begin, end;
+  int last_reader;
+};
+
+// First fit: the lowest place where nothing that is still read lies.
+int64_t place(std::vector<Placed> *live, int64_t bytes, int last_reader) {
+  int64_t at = 0, size = (bytes + 63) / 64 * 64;
+  std::sort(live->begin(), live->end(), [](const Placed &a, const Placed &b) { return a.begin < b.begin; });
+  for (const Placed &p : *live)
+    if (p.begin < at + size) at = std::max(at, p.end);
+  live->push_back({at, at + size, last_reader});
+  return at;
+}
+
+void place_values(Plan *plan) {
+  std::vector<Placed> live;
+  const int output = static_cast<int>(plan->values.size()) - 1;
+  for (size_t s = 0; s < plan->steps.size(); s++) {
+    const Step &step = plan->steps[s];
+    Value &v = plan->values[step.output];
+    const Arithmetic &a = *plan->arithmetic;
+    std::erase_if(live, [&](const Placed &p) { return p.last_reader < static_cast<int>(s); });
+    int64_t pixels = plan->n * v.h * v.w;
+    bool to_floats = step.convert == Convert::kToFloats;
+    if (!to_floats && v.wants_stored && !(a.plain() && step.output == output))
+      v.offset = place(&live, pixels * a.stored(v.c) * a.element(), v.last_reader);
+    // The caller's memory holds the output.
+    if (v.wants_floats && step.output != output && (to_floats || !v.wants_stored))
+      v.float_offset = place(&live, pixels * v.c * 4, v.last_reader);
+    for (const Placed &p : live) plan->activation_bytes = std::max(plan->activation_bytes, static_cast<size_t>(p.end));
+  }
 }
 
 void note_readers(Plan *plan) {
   for (size_t s = 0; s < plan->steps.size(); s++) {
     const Step &step = plan->steps[s];
     plan->values[step.input].last_reader = static_cast<int>(s);
+    if (step.convert != Convert::kNone) continue;
     int last = step.project >= 0 ? step.project : step.first;
     if (plan->layers[last].input2 >= 0) plan->values[plan->layers[last].input2].last_reader = static_cast<int>(s);
   }
 }
 
+// Scratch of one thread for a chain: the ring of middle rows, the line between depthwise and project, and what a dense 3x3 layer needs.
+size_t chain_scratch(const Plan &plan, const Step &s) {
+  const Layer &d = plan.layers[s.depthwise];
+  const Arithmetic &a = *plan.arithmetic;
+  int64_t tile = (plan.values[s.output].w + s.tiling.tiles - 1) / s.tiling.tiles;
+  int64_t pixel = a.stored(d.cin) * a.element();
+  size_t bytes = cache_lines(static_cast<size_t>((s.expands ? d.kernel * s.tiling.ring_columns : 0) * pixel)) + cache_lines(static_cast<size_t>(tile * pixel));
+  const Layer &first = plan.layers[s.first];
+  if (first.kind == SEGNAS_LAYER_CONV3X3) bytes += a.dense_scratch(first, s.tiling.ring_columns, first.input == 0 ? &plan.picture : nullptr);
+  return bytes;
+}
+
 // Scratch of one thread, and the memory of packed weights and axes.
-void size_memory(const Kernels &kernels, Plan *plan) {
+void size_memory(Plan *plan) {
+  const Arithmetic &a = *plan->arithmetic;
   for (const Layer &l : plan->layers) {
-    int64_t floats = 0;
-    if (l.kind == SEGNAS_LAYER_CONV3X3) floats = conv3x3_packed_floats(kernels.lanes, l.cin, l.channels);
-    if (l.kind == SEGNAS_LAYER_PWCONV) floats = kernels.pwconv.packed_floats(l.cin, l.channels);
-    if (l.kind == SEGNAS_LAYER_DWCONV) floats = l.kernel * l.kernel * l.cin;
-    if (floats) plan->weight_floats += (floats + 15) / 16 * 16 + (l.channels + 15) / 16 * 16;
+    plan->weight_bytes += a.weight_bytes(l) + a.bias_bytes(l);
     const Value &x = plan->values[l.input];
     if (l.kind == SEGNAS_LAYER_UPSAMPLE_ADD) {
       const Value &y = plan->values[l.input2];
       plan->axis_bytes += axis_bytes(x.h, y.h) + axis_bytes(x.w, y.w);
-      plan->worker_bytes = std::max(plan->worker_bytes, sizeof(float) * x.w * x.c);
+      plan->worker_bytes = std::max(plan->worker_bytes, a.upsample_scratch(x.w, x.c));
     }
     if (l.kind == SEGNAS_LAYER_LABELS) {
       plan->axis_bytes += axis_bytes(x.h, plan->values[0].h) + axis_bytes(x.w, plan->values[0].w);
@@ -139,19 +198,18 @@ void size_memory(const Kernels &kernels, Plan *plan) {
     }
   }
   for (const Step &s : plan->steps) {
-    if (s.depthwise < 0) continue;
-    const Layer &d = plan->layers[s.depthwise];
-    int64_t tile = (plan->values[s.output].w + s.tiling.tiles - 1) / s.tiling.tiles;
-    int64_t ring = s.expands ? d.kernel * s.tiling.ring_columns : 0;
-    plan->worker_bytes = std::max<size_t>(plan->worker_bytes, sizeof(float) * (ring + tile) * d.cin);
+    if (s.convert != Convert::kNone) continue;
+    const Layer &l = plan->layers[s.first];
+    if (s.depthwise >= 0) plan->worker_bytes = std::max(plan->worker_bytes, chain_scratch(*plan, s));
+    if (s.depthwise < 0 && l.kind == SEGNAS_LAYER_CONV3X3)
+      plan->worker_bytes = std::max(plan->worker_bytes, a.dense_scratch(l, plan->values[s.output].w, l.input == 0 ? &plan->picture : nullptr));
   }
   plan->worker_bytes = cache_lines(plan->worker_bytes);
 }
 
 }  // namespace
 
-segnas_status make_plan(const Kernels &kernels, int threads, const segnas_layer *layers, int32_t count, int64_t n, int64_t h, int64_t w, int64_t c,
-                        Plan *plan, segnas_error *err) {
+segnas_status make_plan(int threads, const segnas_layer *layers, int32_t count, int64_t n, int64_t h, int64_t w, int64_t c, Plan *plan, segnas_error *err) {
   if (n < 1 || h < 1 || w < 1 || c < 1 || n > kMostSide || h > kMostSide || w > kMostSide || c > kMostChannels)
     return fail(err, SEGNAS_INVALID_ARGUMENT, "segnas_session_create: an input of %lld x %lld x %lld x %lld cannot be planned", static_cast<long long>(n),
                 static_cast<long long>(h), static_cast<long long>(w), static_cast<long long>(c));
@@ -165,6 +223,8 @@ segnas_status make_plan(const Kernels &kernels, int threads, const segnas_layer 
     l.group = from.group, l.relu = from.relu != 0, l.cin = plan->values[from.input].c;
     if (l.group < 0 || l.group >= (1 << 16) || (i > 0 && l.group < plan->layers[i - 1].group)) return bad(err, i, "timing groups must not decrease");
     l.channels = l.kind == SEGNAS_LAYER_DWCONV ? l.cin : from.channels;
+    if (plan->picture.bytes && ((l.input == 0 && l.kind != SEGNAS_LAYER_CONV3X3) || l.input2 == 0))
+      return bad(err, i, "reads a picture of bytes, which dense 3x3 layers alone do");
     Value out;
     SEGNAS_TRY(infer(*plan, l, i, &out, err));
     plan->values[l.input].reader_count++;
@@ -176,9 +236,11 @@ segnas_status make_plan(const Kernels &kernels, int threads, const segnas_layer 
   for (int i = 0; i < count;) i = add_step(plan, i);
   for (Step &s : plan->steps)
     if (s.depthwise >= 0) s.tiling = choose_tiling(*plan, s, threads);
+  note_forms(plan);
+  add_conversions(plan);
   note_readers(plan);
   place_values(plan);
-  size_memory(kernels, plan);
+  size_memory(plan);
   return SEGNAS_OK;
 }
 

@@ -9,23 +9,17 @@
 #include <vector>
 
 #include "../core/context.h"
+#include "arithmetic.h"
 
 namespace segnas {
 
 struct Value {
   int64_t h = 0, w = 0, c = 0;
-  int64_t offset = -1;  // floats into the activations; -1: the input, the output, or fused away
+  // Bytes into the activations; -1: the input, the output, or fused away. A value may lie there twice: as stored, and as plain float32.
+  int64_t offset = -1, float_offset = -1;
+  bool wants_stored = false, wants_floats = false;  // by its readers; the output is read by the caller
   int reader_count = 0;
   int last_reader = -1;  // step
-};
-
-// A layer with its weights in the plan's own memory.
-struct Layer {
-  int32_t kind = 0, input = 0, input2 = -1, kernel = 0, stride = 1, group = 0;
-  bool relu = false;
-  int64_t cin = 0, channels = 0;
-  const float *weights = nullptr;  // packed for pointwise and dense 3x3
-  const float *bias = nullptr;
 };
 
 // How a fused step is cut: `tiles` column tiles by `bands` row bands of a picture.
@@ -34,7 +28,10 @@ struct Tiling {
   int64_t ring_columns = 0;  // widest stretch of middle columns
 };
 
+enum class Convert { kNone, kToStored, kToFloats };
+
 struct Step {
+  Convert convert = Convert::kNone;  // the step is no layer: it makes value `output`'s other form
   int first = -1;  // layer: the expand or dense 3x3 of a chain, or the step's only layer
   int depthwise = -1, project = -1;  // layers of a chain; -1: not a chain
   bool expands = false;              // the chain has a layer before its depthwise
@@ -45,18 +42,19 @@ struct Step {
 
 struct Plan {
   int64_t n = 0;
+  const Arithmetic *arithmetic = nullptr;
+  Picture picture;
   std::vector<Layer> layers;
   std::vector<Value> values;
   std::vector<Step> steps;
   int groups = 0;
-  int64_t activation_floats = 0, weight_floats = 0;
+  size_t activation_bytes = 0, weight_bytes = 0;
   size_t worker_bytes = 0;  // scratch of one thread
   size_t axis_bytes = 0;    // of all interpolated axes
 };
 
-// Checks the layers and plans them for inputs [n,h,w,c] on `threads` threads. Layer weights are not packed yet.
-segnas_status make_plan(const Kernels &kernels, int threads, const segnas_layer *layers, int32_t count, int64_t n, int64_t h, int64_t w, int64_t c,
-                        Plan *plan, segnas_error *err);
+// Checks the layers and plans them for inputs [n,h,w,c] on `threads` threads, for the plan's arithmetic and picture. Weights are not read.
+segnas_status make_plan(int threads, const segnas_layer *layers, int32_t count, int64_t n, int64_t h, int64_t w, int64_t c, Plan *plan, segnas_error *err);
 
 // Cuts a chain so that the slowest thread ends early: weighs halo columns and rows computed twice, tile tails, and what fits L2.
 Tiling choose_tiling(const Plan &plan, const Step &step, int threads);

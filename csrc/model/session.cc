@@ -10,31 +10,16 @@ namespace {
 
 // Copies weights and biases into the session's own memory, packed as the kernels read them.
 void pack_weights(segnas_session *session, const segnas_layer *layers) {
-  const Kernels &kernels = *session->context->kernels;
-  float *at = static_cast<float *>(session->weights.reserve(0));
+  const Arithmetic &a = *session->plan.arithmetic;
+  char *at = static_cast<char *>(session->weights.reserve(0));
   for (size_t i = 0; i < session->plan.layers.size(); i++) {
     Layer &l = session->plan.layers[i];
-    int64_t floats = 0;
-    switch (l.kind) {
-      case SEGNAS_LAYER_CONV3X3:
-        floats = conv3x3_packed_floats(kernels.lanes, l.cin, l.channels);
-        kernels.conv3x3.pack(layers[i].weights, l.channels, l.cin, l.channels, at);
-        break;
-      case SEGNAS_LAYER_PWCONV:
-        floats = kernels.pwconv.packed_floats(l.cin, l.channels);
-        kernels.pwconv.pack(layers[i].weights, l.channels, false, l.cin, l.channels, at);
-        break;
-      case SEGNAS_LAYER_DWCONV:
-        floats = l.kernel * l.kernel * l.cin;
-        memcpy(at, layers[i].weights, sizeof(float) * static_cast<size_t>(floats));
-        break;
-      default: continue;
-    }
+    if (a.weight_bytes(l) == 0) continue;
+    float *bias = reinterpret_cast<float *>(at + a.weight_bytes(l));
+    a.pack(l, layers[i], at, bias);
     l.weights = at;
-    at += (floats + 15) / 16 * 16;
-    memcpy(at, layers[i].bias, sizeof(float) * static_cast<size_t>(l.channels));
-    l.bias = at;
-    at += (l.channels + 15) / 16 * 16;
+    l.bias = bias;
+    at += a.weight_bytes(l) + a.bias_bytes(l);
   }
 }
 
@@ -55,18 +40,72 @@ void make_axes(segnas_session *session) {
   }
 }
 
-segnas_status fill(segnas_session *session, const segnas_layer *layers, int32_t count, int32_t n, int32_t h, int32_t w, int32_t c, segnas_error *err) {
+constexpr segnas_session_options kDefaults = {sizeof(segnas_session_options), SEGNAS_PRECISION_F32, SEGNAS_F32, nullptr, nullptr};
+
+// The arithmetic of the options; leaves scale and shift alone.
+segnas_status choose_arithmetic(segnas_session *session, const segnas_session_options &o, const char *function, segnas_error *err) {
+  if (o.size != sizeof o) return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: options.size is %u, should be %zu", function, o.size, sizeof o);
+  if (o.input != SEGNAS_F32 && o.input != SEGNAS_U8) return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: options.input should be SEGNAS_F32 or SEGNAS_U8", function);
+  if (o.input == SEGNAS_U8 && (!o.scale || !o.shift)) return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: pictures of bytes need options.scale and options.shift", function);
   Plan &plan = session->plan;
-  int threads = session->context->pool->threads();
-  SEGNAS_TRY(make_plan(*session->context->kernels, threads, layers, count, n, h, w, c, &plan, err));
-  if (!session->weights.reserve(sizeof(float) * static_cast<size_t>(plan.weight_floats) + 64) ||
-      !session->activations.reserve(sizeof(float) * static_cast<size_t>(plan.activation_floats) + 64) ||
-      !session->scratch.reserve(plan.worker_bytes * static_cast<size_t>(threads) + 64) || !session->axes.reserve(plan.axis_bytes + 64))
-    return fail(err, SEGNAS_OUT_OF_MEMORY, "segnas_session_create: no memory for %lld floats of weights and %lld of activations",
-                static_cast<long long>(plan.weight_floats), static_cast<long long>(plan.activation_floats));
+  plan.picture.bytes = o.input == SEGNAS_U8;
+  if (o.precision == SEGNAS_PRECISION_F32) {
+    plan.arithmetic = &session->float32.emplace(*session->context->kernels);
+  } else if (o.precision != SEGNAS_PRECISION_BF16) {
+    return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: options.precision is %d, which is none", function, o.precision);
+  } else if (const Bf16Kernels *kernels = bf16_kernels_of(*session->context->kernels)) {
+    plan.arithmetic = &session->bfloat16.emplace(*kernels);
+  } else {
+    return fail(err, SEGNAS_NO_KERNEL, "%s: bfloat16 needs AVX-512 BF16, which isa %s on this processor has not", function, isa_name(session->context->kernels->isa));
+  }
+  return SEGNAS_OK;
+}
+
+// The picture's scale and shift in the session's memory, kNormalisePixels times over.
+segnas_status copy_normalisation(segnas_session *session, const segnas_session_options &o, int64_t c, segnas_error *err) {
+  if (!session->plan.picture.bytes) return SEGNAS_OK;
+  int64_t values = c * kNormalisePixels;
+  float *scale = static_cast<float *>(session->picture.reserve(2 * sizeof(float) * static_cast<size_t>(values)));
+  if (!scale) return fail(err, SEGNAS_OUT_OF_MEMORY, "segnas_session_create: no memory for %lld channels", static_cast<long long>(c));
+  float *shift = scale + values;
+  for (int64_t i = 0; i < values; i++) scale[i] = o.scale[i % c], shift[i] = o.shift[i % c];
+  session->plan.picture.scale = scale, session->plan.picture.shift = shift;
+  return SEGNAS_OK;
+}
+
+segnas_status fill(segnas_session *session, const segnas_layer *layers, segnas_error *err) {
+  Plan &plan = session->plan;
+  size_t threads = static_cast<size_t>(session->context->pool->threads());
+  if (!session->weights.reserve(plan.weight_bytes + 64) || !session->activations.reserve(plan.activation_bytes + 64) ||
+      !session->scratch.reserve(plan.worker_bytes * threads + 64) || !session->axes.reserve(plan.axis_bytes + 64))
+    return fail(err, SEGNAS_OUT_OF_MEMORY, "segnas_session_create: no memory for %zu bytes of weights and %zu of activations", plan.weight_bytes,
+                plan.activation_bytes);
   pack_weights(session, layers);
   make_axes(session);
   return SEGNAS_OK;
+}
+
+size_t activation_bytes_of(const segnas_session *session) {
+  const Plan &plan = session->plan;
+  return plan.activation_bytes + plan.worker_bytes * static_cast<size_t>(session->context->pool->threads()) + plan.axis_bytes;
+}
+
+using Owned = std::unique_ptr<segnas_session, void (*)(segnas_session *)>;
+
+// A session that is planned and has no memory yet.
+segnas_status planned(segnas_context *context, const segnas_layer *layers, int32_t count, int32_t n, int32_t h, int32_t w, int32_t c,
+                      const segnas_session_options *options, const char *function, Owned *made, segnas_error *err) {
+  if (context->backend) return fail(err, SEGNAS_NO_KERNEL, "%s: sessions run on the CPU; %s has none", function, context->device_name);
+  void *memory = allocate_zeroed(sizeof(segnas_session));
+  if (!memory) return fail(err, SEGNAS_OUT_OF_MEMORY, "%s: no memory", function);
+  made->reset(new (memory) segnas_session);
+  (*made)->context = context;
+  SEGNAS_TRY(choose_arithmetic(made->get(), options ? *options : kDefaults, function, err));
+  try {
+    return make_plan(context->pool->threads(), layers, count, n, h, w, c, &(*made)->plan, err);
+  } catch (const std::bad_alloc &) {
+    return fail(err, SEGNAS_OUT_OF_MEMORY, "%s: no memory for the plan of %d layers", function, count);
+  }
 }
 
 }  // namespace
@@ -74,22 +113,31 @@ segnas_status fill(segnas_session *session, const segnas_layer *layers, int32_t 
 extern "C" {
 
 SEGNAS_API segnas_status segnas_session_create(segnas_context *context, const segnas_layer *layers, int32_t count, int32_t n, int32_t h, int32_t w,
-                                               int32_t c, segnas_session **session, segnas_error *err) {
+                                               int32_t c, const segnas_session_options *options, segnas_session **session, segnas_error *err) {
   if (!context || !layers || count < 1 || !session)
     return fail(err, SEGNAS_INVALID_ARGUMENT, "segnas_session_create: context, layers or session is NULL, or there are no layers");
   *session = nullptr;
-  if (context->backend)
-    return fail(err, SEGNAS_NO_KERNEL, "segnas_session_create: sessions run on the CPU; %s has none", context->device_name);
-  void *memory = allocate_zeroed(sizeof(segnas_session));
-  if (!memory) return fail(err, SEGNAS_OUT_OF_MEMORY, "segnas_session_create: no memory");
-  std::unique_ptr<segnas_session, void (*)(segnas_session *)> made(new (memory) segnas_session, segnas_session_destroy);
-  made->context = context;
+  Owned made(nullptr, segnas_session_destroy);
+  SEGNAS_TRY(planned(context, layers, count, n, h, w, c, options, "segnas_session_create", &made, err));
+  SEGNAS_TRY(copy_normalisation(made.get(), options ? *options : kDefaults, c, err));
   try {
-    SEGNAS_TRY(fill(made.get(), layers, count, n, h, w, c, err));
+    SEGNAS_TRY(fill(made.get(), layers, err));
   } catch (const std::bad_alloc &) {
-    return fail(err, SEGNAS_OUT_OF_MEMORY, "segnas_session_create: no memory for the plan of %d layers", count);
+    return fail(err, SEGNAS_OUT_OF_MEMORY, "segnas_session_create: no memory for %d layers", count);
   }
   *session = made.release();
+  return succeed(err);
+}
+
+SEGNAS_API segnas_status segnas_session_measure(segnas_context *context, const segnas_layer *layers, int32_t count, int32_t n, int32_t h, int32_t w,
+                                                int32_t c, const segnas_session_options *options, size_t *activation_bytes, size_t *weight_bytes,
+                                                segnas_error *err) {
+  if (!context || !layers || count < 1 || !activation_bytes || !weight_bytes)
+    return fail(err, SEGNAS_INVALID_ARGUMENT, "segnas_session_measure: an argument is NULL, or there are no layers");
+  Owned made(nullptr, segnas_session_destroy);
+  SEGNAS_TRY(planned(context, layers, count, n, h, w, c, options, "segnas_session_measure", &made, err));
+  *activation_bytes = activation_bytes_of(made.get());
+  *weight_bytes = made->plan.weight_bytes;
   return succeed(err);
 }
 
@@ -99,7 +147,7 @@ SEGNAS_API void segnas_session_destroy(segnas_session *session) {
   release(session, sizeof *session);
 }
 
-SEGNAS_API segnas_status segnas_session_run(segnas_session *session, const float *input, void *output, int64_t *group_ns, segnas_error *err) {
+SEGNAS_API segnas_status segnas_session_run(segnas_session *session, const void *input, void *output, int64_t *group_ns, segnas_error *err) {
   if (!session || !input || !output) return fail(err, SEGNAS_INVALID_ARGUMENT, "segnas_session_run: session, input or output is NULL");
   if (session->in_use.exchange(true, std::memory_order_acquire))
     return fail(err, SEGNAS_BUSY, "segnas_session_run: the session is in use by another thread");
@@ -124,10 +172,8 @@ SEGNAS_API size_t segnas_session_output_bytes(const segnas_session *session) {
   return session->plan.layers.back().kind == SEGNAS_LAYER_LABELS ? values : sizeof(float) * values;
 }
 
-SEGNAS_API size_t segnas_session_activation_bytes(const segnas_session *session) {
-  return session ? session->activations.bytes() + session->scratch.bytes() + session->axes.bytes() : 0;
-}
+SEGNAS_API size_t segnas_session_activation_bytes(const segnas_session *session) { return session ? activation_bytes_of(session) : 0; }
 
-SEGNAS_API size_t segnas_session_weight_bytes(const segnas_session *session) { return session ? session->weights.bytes() : 0; }
+SEGNAS_API size_t segnas_session_weight_bytes(const segnas_session *session) { return session ? session->plan.weight_bytes : 0; }
 
 }  // extern "C"

@@ -17,13 +17,13 @@ int64_t padded(int64_t columns) {
 }
 
 struct Shape {
-  int64_t kernel, stride, in_h, in_w, out_h, out_w, middle, expand_macs, project_macs;
+  int64_t kernel, stride, in_h, in_w, out_h, out_w, middle, expand_macs, project_macs, depthwise_cost;
 };
 
 Shape shape_of(const Plan &plan, const Step &step) {
   const Layer &d = plan.layers[step.depthwise], &p = plan.layers[step.project];
   const Value &in = plan.values[d.input], &out = plan.values[step.output];
-  Shape s{d.kernel, d.stride, in.h, in.w, out.h, out.w, d.cin, 0, d.cin * p.channels};
+  Shape s{d.kernel, d.stride, in.h, in.w, out.h, out.w, d.cin, 0, d.cin * p.channels, plan.arithmetic->depthwise_cost()};
   if (step.expands) {
     const Layer &e = plan.layers[step.first];
     s.expand_macs = e.cin * e.channels * (e.kind == SEGNAS_LAYER_CONV3X3 ? 9 : 1);
@@ -38,8 +38,7 @@ int64_t piece_cost(const Shape &s, int64_t tiles, int64_t bands, int64_t *ring) 
   middle_range(s.kernel, s.stride, s.in_w, at, std::min(at + tile, s.out_w), &begin, &end);
   *ring = end - begin;
   int64_t rows = bands == 1 ? s.in_h : std::min(s.in_h, (band - 1) * s.stride + s.kernel);
-  // A depthwise multiply-add does about a third of the work per cycle that one in a GEMM does.
-  return rows * padded(*ring) * s.expand_macs + band * (padded(tile) * s.project_macs + 3 * tile * s.kernel * s.kernel * s.middle);
+  return rows * padded(*ring) * s.expand_macs + band * (padded(tile) * s.project_macs + s.depthwise_cost * tile * s.kernel * s.kernel * s.middle);
 }
 
 }  // namespace
@@ -51,6 +50,7 @@ void middle_range(int64_t kernel, int64_t stride, int64_t width, int64_t out_beg
 
 Tiling choose_tiling(const Plan &plan, const Step &step, int threads) {
   Shape s = shape_of(plan, step);
+  const int64_t pixel = plan.arithmetic->element() * plan.arithmetic->stored(s.middle);
   Tiling best;
   double least = std::numeric_limits<double>::infinity();
   for (int64_t tiles = 1; tiles <= std::min<int64_t>(s.out_w, 512); tiles++) {
@@ -59,7 +59,7 @@ Tiling choose_tiling(const Plan &plan, const Step &step, int threads) {
       double cost = static_cast<double>(piece_cost(s, tiles, bands, &ring));
       int64_t pieces = plan.n * tiles * bands;
       cost *= static_cast<double>((pieces + threads - 1) / threads);
-      int64_t bytes = 4 * s.middle * ((step.expands ? s.kernel * ring : 0) + (s.out_w + tiles - 1) / tiles);
+      int64_t bytes = pixel * ((step.expands ? s.kernel * ring : 0) + (s.out_w + tiles - 1) / tiles);
       if (bytes > kRingBytes) cost *= 1.0 + 0.3 * std::min(4.0, static_cast<double>(bytes) / kRingBytes);
       if (cost < least) least = cost, best = {tiles, bands, ring};
     }

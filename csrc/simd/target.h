@@ -17,6 +17,9 @@
 #define SEGNAS_TARGET_AVX512                                                                                                \
   _Pragma("clang attribute push(__attribute__((target(\"avx2,fma,avx512f,avx512bw,avx512dq,avx512vl\"))), apply_to = function)") \
       _Pragma("STDC FP_CONTRACT OFF")
+#define SEGNAS_TARGET_AVX512BF16                                                                                                                \
+  _Pragma("clang attribute push(__attribute__((target(\"avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16\"))), apply_to = function)") \
+      _Pragma("STDC FP_CONTRACT OFF")
 #define SEGNAS_TARGET_END _Pragma("clang attribute pop")
 #define SEGNAS_TARGET_BASE_END
 #else
@@ -24,6 +27,9 @@
 #define SEGNAS_TARGET_AVX2 _Pragma("GCC push_options") SEGNAS_TARGET_OPTIMIZE _Pragma("GCC target(\"avx2,fma\")")
 #define SEGNAS_TARGET_AVX512 \
   _Pragma("GCC push_options") SEGNAS_TARGET_OPTIMIZE _Pragma("GCC target(\"avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512\")")
+#define SEGNAS_TARGET_AVX512BF16                       \
+  _Pragma("GCC push_options") SEGNAS_TARGET_OPTIMIZE \
+      _Pragma("GCC target(\"avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,prefer-vector-width=512\")")
 #define SEGNAS_TARGET_END _Pragma("GCC pop_options")
 #define SEGNAS_TARGET_BASE_END _Pragma("GCC pop_options")
 #endif

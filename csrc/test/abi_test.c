@@ -43,6 +43,8 @@ static void list_constants(void) {
   VALUE(SEGNAS_LAYER_PWCONV);
   VALUE(SEGNAS_LAYER_UPSAMPLE_ADD);
   VALUE(SEGNAS_LAYER_LABELS);
+  VALUE(SEGNAS_PRECISION_F32);
+  VALUE(SEGNAS_PRECISION_BF16);
   VALUE(SEGNAS_BACKEND_VERSION);
 }
 
@@ -71,6 +73,11 @@ static void list_public_structs(void) {
   FIELD(segnas_layer, group);
   FIELD(segnas_layer, weights);
   FIELD(segnas_layer, bias);
+  SIZE(segnas_session_options);
+  FIELD(segnas_session_options, precision);
+  FIELD(segnas_session_options, input);
+  FIELD(segnas_session_options, scale);
+  FIELD(segnas_session_options, shift);
 }
 
 static void list_plugin_structs(void) {

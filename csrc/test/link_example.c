@@ -65,7 +65,7 @@ static void with_a_session(segnas_context *context, const float *x, const float 
   layers[0].weights = depthwise;
   layers[1].weights = pointwise;
   layers[0].bias = layers[1].bias = no_bias;
-  check(segnas_session_create(context, layers, 2, 1, HEIGHT, WIDTH, IN, &session, &err), &err);
+  check(segnas_session_create(context, layers, 2, 1, HEIGHT, WIDTH, IN, NULL, &session, &err), &err);
   check(segnas_session_run(session, x, y, NULL, &err), &err);
   segnas_session_destroy(session);
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "../ops/conv3x3/ref.h"
 #include "../ops/dwconv/ref.h"
@@ -87,12 +88,31 @@ class Builder {
   int32_t group_ = 0;
 };
 
+// The bfloat16 nearest to a normal number, ties to even.
+float nearest_bf16(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  bits = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000;
+  std::memcpy(&value, &bits, sizeof bits);
+  return value;
+}
+
 // One layer's double value, and its bound from those of its inputs.
 class Evaluation {
  public:
-  explicit Evaluation(const Network &network) : network_(network) {
-    NetworkValue input{network.n, network.h, network.w, network.c, {network.input.begin(), network.input.end()}, {}, 0};
-    input.bound.assign(input.value.size(), 0);
+  Evaluation(const Network &network, const Variant &variant) : network_(network), variant_(variant) {
+    NetworkValue input{network.n, network.h, network.w, network.c, {}, {}, 0, 0, 0};
+    for (size_t i = 0; i < network.input.size(); i++) {
+      double value = network.input[i], bound = 0;
+      if (variant.bytes) {
+        double product = double(network.bytes[i]) * network.scale[i % size_t(network.c)];
+        value = product + network.shift[i % size_t(network.c)];
+        bound = 0x1p-24 * (std::fabs(product) + std::fabs(value));
+      }
+      input.value.push_back(value);
+      input.bound.push_back(bound);
+    }
+    narrow(&input);
     values_.push_back(std::move(input));
   }
 
@@ -122,8 +142,21 @@ class Evaluation {
     }
   }
   NetworkValue take_last() { return std::move(values_.back()); }
+  // The last value as it leaves the session: in float32.
+  void last(const segnas_layer &layer) {
+    final_ = true;
+    add(layer);
+  }
 
  private:
+  bool bf16() const { return variant_.precision == SEGNAS_PRECISION_BF16; }
+  // A value that is kept as bfloat16: half of its last place, 2^-8 of it at most; denormals become zero.
+  void narrow(NetworkValue *v) const {
+    if (!bf16()) return;
+    for (size_t i = 0; i < v->value.size(); i++) v->bound[i] += 0x1p-8 * (std::fabs(v->value[i]) + v->bound[i]) + 0x1p-126;
+    v->narrowings++;
+  }
+
   // errors: how far the inputs' own errors can move each output.
   void finish(const segnas_layer &layer, NetworkValue out, const std::vector<ref::Sum> &sums, const std::vector<ref::Sum> &errors) {
     int64_t deepest = 0;
@@ -139,7 +172,14 @@ class Evaluation {
     }
     out.energy = std::max(values, terms);
     out.roundings = deepest + values_[size_t(layer.input)].roundings;
-    if (layer.input2 >= 0) out.roundings = std::max(out.roundings, values_[size_t(layer.input2)].roundings);
+    out.narrowings = values_[size_t(layer.input)].narrowings;
+    if (layer.input2 >= 0) {
+      out.roundings = std::max(out.roundings, values_[size_t(layer.input2)].roundings);
+      out.narrowings = std::max(out.narrowings, values_[size_t(layer.input2)].narrowings);
+    }
+    // The logits that labels are made from are float32, and so is what leaves the session.
+    if (!final_ && !(layer.kind == SEGNAS_LAYER_PWCONV && values_.size() + 1 == network_.layers.size() && network_.labels())) narrow(&out);
+    if (final_ && layer.kind != SEGNAS_LAYER_PWCONV && layer.kind != SEGNAS_LAYER_LABELS) narrow(&out);
     values_.push_back(std::move(out));
   }
 
@@ -147,6 +187,8 @@ class Evaluation {
   void linear(const segnas_layer &layer, NetworkValue out, int64_t weight_count, Forward forward) {
     const NetworkValue &x = values_[size_t(layer.input)];
     std::vector<double> w(layer.weights, layer.weights + weight_count), w_size;
+    if (bf16() && layer.kind != SEGNAS_LAYER_DWCONV)
+      for (double &v : w) v = nearest_bf16(float(v));
     for (double v : w) w_size.push_back(std::fabs(v));
     std::vector<ref::Sum> sums(size_t(out.n * out.h * out.w * out.c)), errors(sums.size());
     forward(x.value.data(), w.data(), sums.data());
@@ -172,6 +214,8 @@ class Evaluation {
   }
 
   const Network &network_;
+  const Variant &variant_;
+  bool final_ = false;
   std::vector<NetworkValue> values_;
 };
 
@@ -189,6 +233,11 @@ int32_t context_branch(Builder &builder, Random &random, int32_t value, int64_t 
 void draw_input(Random &random, Network *network) {
   int64_t count = int64_t{network->n} * network->h * network->w * network->c;
   for (int64_t i = 0; i < count; i++) network->input.push_back(float(random.uniform(-1, 1)));
+  for (int64_t i = 0; i < count; i++) network->bytes.push_back(uint8_t(random.integer(0, 255)));
+  for (int32_t c = 0; c < network->c; c++) {
+    network->scale.push_back(float(random.uniform(0.5, 2) / 128));
+    network->shift.push_back(float(random.uniform(-2, 0)));
+  }
   if (!network->labels() && random.one_in(2)) network->input[size_t(random.integer(0, count - 1))] = std::nanf("");
 }
 }  // namespace
@@ -204,7 +253,7 @@ Network draw_network(Random &random) {
   network.w = wide ? random.pick(kMany) : random.pick(kSizes);
   network.c = random.one_in(2) ? 3 : int32_t(random.integer(1, 16));
   Builder builder(random, &network);
-  int32_t stem = builder.conv3x3(0, int32_t(random.integer(1, 20)), int32_t(random.integer(1, 2)), 1);
+  int32_t stem = random.one_in(8) ? 0 : builder.conv3x3(0, int32_t(random.integer(1, 20)), int32_t(random.integer(1, 2)), 1);
   if (random.one_in(2)) stem = builder.pointwise(builder.depthwise(stem, 3, 2, 1), int32_t(random.integer(1, 24)), 1);
   int32_t value = context_branch(builder, random, stem, most_channels);
   if (random.one_in(2)) {
@@ -213,17 +262,29 @@ Network draw_network(Random &random) {
   }
   if (random.one_in(2)) value = builder.pointwise(builder.depthwise(value, 3, 1, 1), int32_t(random.integer(1, 32)), 1);
   bool labels = random.one_in(2);
-  value = builder.pointwise(value, int32_t(random.integer(1, 20)), labels ? 0 : int32_t(random.integer(0, 1)));
-  if (labels) builder.labels(value);
+  if (!labels && random.one_in(4)) {
+    value = builder.depthwise(value, 3, 1, 1);
+    if (random.one_in(2)) builder.fuse(value, value, 1);
+  } else {
+    value = builder.pointwise(value, int32_t(random.integer(1, 20)), labels ? 0 : int32_t(random.integer(0, 1)));
+    if (labels) builder.labels(value);
+  }
   draw_input(random, &network);
   network.text = std::to_string(network.n) + "x" + std::to_string(network.h) + "x" + std::to_string(network.w) + "x" + std::to_string(network.c) +
                  ", " + std::to_string(network.layers.size()) + " layers" + (labels ? ", labels" : "");
   return network;
 }
 
-NetworkValue evaluate(const Network &network) {
-  Evaluation evaluation(network);
-  for (const segnas_layer &layer : network.layers) evaluation.add(layer);
+bool Network::takes_bytes() const {
+  for (const segnas_layer &layer : layers)
+    if ((layer.input == 0 && layer.kind != SEGNAS_LAYER_CONV3X3) || layer.input2 == 0) return false;
+  return true;
+}
+
+NetworkValue evaluate(const Network &network, const Variant &variant) {
+  Evaluation evaluation(network, variant);
+  for (size_t i = 0; i + 1 < network.layers.size(); i++) evaluation.add(network.layers[i]);
+  evaluation.last(network.layers.back());
   return evaluation.take_last();
 }
 

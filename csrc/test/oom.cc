@@ -124,7 +124,7 @@ Result run_session(const Network &network, Source source, long nth) {
   arm(source, nth);
   result = call([&](segnas_error *err) {
     return segnas_session_create(library.context, network.layers.data(), int32_t(network.layers.size()), network.n, network.h, network.w, network.c,
-                                 &session, err);
+                                 nullptr, &session, err);
   });
   if (result.status == SEGNAS_OK) {
     std::vector<uint8_t> output(segnas_session_output_bytes(session));

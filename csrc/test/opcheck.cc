@@ -112,13 +112,18 @@ class Opcheck {
   }
 
   void check_session(int64_t row) {
-    SessionRunner runner(places_, row, options_.seed);
-    report_.progress("session " + runner.text());
-    std::string which = "--case " + std::to_string(row);
-    on_every_place([&](const std::string &place, int threads) {
-      count(place, runner.run(place, threads), "session (" + runner.text() + ") " + place + ", threads " + std::to_string(threads),
-            repeat("session", which, place, threads));
-    });
+    for (const Variant &variant : kVariants) {
+      SessionRunner runner(places_, row, variant, options_.seed);
+      if (!runner.applies()) continue;
+      report_.progress("session " + runner.text());
+      std::string which = "--case " + std::to_string(row);
+      on_every_place([&](const std::string &place, int threads) {
+        // Plain C++ has them everywhere, AVX2 nowhere, AVX-512 where the processor has.
+        if (place != "avx512" && variant.precision == SEGNAS_PRECISION_BF16) support_.record("session_bf16", place, runner.supported(place, threads));
+        count(place, runner.run(place, threads), "session (" + runner.text() + ") " + place + ", threads " + std::to_string(threads),
+              repeat("session", which, place, threads));
+      });
+    }
   }
 
   void check_sessions() {

@@ -11,9 +11,13 @@ constexpr int64_t kSessionCases = 40;
 class SessionRunner {
  public:
   // Network number `network` of the seed.
-  SessionRunner(Places &places, int64_t network, uint64_t seed);
+  SessionRunner(Places &places, int64_t network, const Variant &variant, uint64_t seed);
 
-  const std::string &text() const { return network_.text; }
+  std::string text() const { return network_.text + ", " + variant_.name; }
+  // Whether there is anything to run: some networks take no bytes.
+  bool applies() const { return !variant_.bytes || network_.takes_bytes(); }
+  // Whether a place should have kernels for it; where not, a session must be refused as having none.
+  bool supported(const std::string &place, int threads) { return variant_.precision != SEGNAS_PRECISION_BF16 || segnas_context_bf16(places_.context(place, threads)); }
   // "" or what is wrong.
   std::string run(const std::string &place, int threads);
 
@@ -27,7 +31,11 @@ class SessionRunner {
   std::string compare_labels(const std::vector<uint8_t> &output) const;
   std::string compare_values(const std::vector<uint8_t> &output) const;
 
+  std::string check_refused(const std::string &place, int threads);
+  std::string check_measured(segnas_context *context, const segnas_session *session) const;
+
   Places &places_;
+  const Variant &variant_;
   Network network_;
   NetworkValue expected_;
 };

@@ -97,7 +97,7 @@ void check_shared_session(Places &places, Report &report) {
   segnas_session *session = nullptr;
   segnas_error err;
   if (segnas_session_create(places.context("scalar", 2), network.layers.data(), int32_t(network.layers.size()), network.n, network.h, network.w,
-                            network.c, &session, &err) != SEGNAS_OK)
+                            network.c, nullptr, &session, &err) != SEGNAS_OK)
     return verdict(report, "a session", err.text);
   std::vector<uint8_t> alone(segnas_session_output_bytes(session));
   segnas_session_run(session, network.input.data(), alone.data(), nullptr, &err);

@@ -9,8 +9,10 @@ namespace wide {
 #include "../simd/vec_scalar.h"
 
 #include "../isa/kernels.inl.h"
+#include "../simd/bf16.inl.h"
+#include "../model/bf16.inl.h"
 #undef SEGNAS_SCALAR_LANES
-const Kernels table = make_table(Isa::kScalar);
+const Kernels table = make_table(Isa::kScalar, &kBf16);
 }  // namespace wide
 }  // namespace segnas
 SEGNAS_TARGET_BASE_END

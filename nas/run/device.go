@@ -56,7 +56,7 @@ func deploy(context *gobind.Context, model *supernet.Plain, batch, h, w int) (*g
 	if err != nil {
 		return nil, err
 	}
-	return context.NewSession(layers, batch, h, w, pictureChannels)
+	return context.NewSession(layers, batch, h, w, pictureChannels, gobind.SessionOptions{})
 }
 
 type sessionRunner struct {

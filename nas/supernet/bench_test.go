@@ -12,8 +12,8 @@ import (
 
 const benchThreads = 2
 
-func benchContext(b *testing.B) *gobind.Context {
-	ctx, err := gobind.NewContext(gobind.Options{Threads: benchThreads})
+func benchContext(b *testing.B, threads int) *gobind.Context {
+	ctx, err := gobind.NewContext(gobind.Options{Threads: threads})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -25,7 +25,7 @@ func benchContext(b *testing.B) *gobind.Context {
 // two threads. The log's table says where the time goes (-v).
 func BenchmarkTrainStep(b *testing.B) {
 	const n, h, w, classes = 8, 360, 480, 11
-	ctx := benchContext(b)
+	ctx := benchContext(b, benchThreads)
 	r := &rig{ctx: ctx, net: space.DefaultNetwork(classes), sp: space.Default(), rng: newRand(1)}
 	var err error
 	if r.tape, err = nn.NewTape(ctx); err != nil {
@@ -59,39 +59,69 @@ func BenchmarkTrainStep(b *testing.B) {
 	b.Logf("%d threads, %s, %v per step in operations\n%s", ctx.Threads(), ctx.ISA(), profile.Total()/time.Duration(b.N), profile.Table(b.N))
 }
 
-// BenchmarkInfer1024 is the deployed baseline at 1024x2048 with 19 classes, label map out, two threads.
-func BenchmarkInfer1024(b *testing.B) {
-	const h, w = 1024, 2048
-	ctx := benchContext(b)
+// BenchmarkInfer is the deployed baseline with 19 classes, one picture at a time: at the two sizes of interest, label map or logits out, in the
+// precisions that the processor has, on one thread and two. The log's table says where the time goes (-v).
+func BenchmarkInfer(b *testing.B) {
+	for _, size := range [][2]int{{1024, 2048}, {360, 480}} {
+		for _, output := range []string{"labels", "logits"} {
+			for _, precision := range []gobind.Precision{gobind.Float32, gobind.BFloat16} {
+				for _, threads := range []int{1, 2} {
+					b.Run(fmt.Sprintf("%dx%d/%s/%v/threads=%d", size[0], size[1], output, precision, threads), func(b *testing.B) {
+						benchInfer(b, size[0], size[1], output == "labels", precision, threads)
+					})
+				}
+			}
+		}
+	}
+}
+
+func benchInfer(b *testing.B, h, w int, labels bool, precision gobind.Precision, threads int) {
+	ctx := benchContext(b, threads)
+	if precision == gobind.BFloat16 && !ctx.BF16() {
+		b.Skip("this processor does not multiply bfloat16s")
+	}
 	net := space.DefaultNetwork(19)
 	m := must[*Plain](b)(NewPlain(ctx, net, space.Baseline(), newRand(2)))
 	layers, err := m.Layers()
 	if err != nil {
 		b.Fatal(err)
 	}
-	session, err := ctx.NewSession(layers, 1, h, w, 3)
+	if !labels {
+		layers = layers[:len(layers)-1]
+	}
+	session, err := ctx.NewSession(layers, 1, h, w, 3, gobind.SessionOptions{Precision: precision})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer session.Close()
-	picture, labels, times := make([]float32, h*w*3), make([]uint8, h*w), make([]time.Duration, session.Groups())
+	picture, times := make([]float32, h*w*3), make([]time.Duration, session.Groups())
 	for i := range picture {
 		picture[i] = float32(i%251)/125 - 1
 	}
+	values, bytes := make([]float32, session.OutputBytes()/4), make([]uint8, session.OutputBytes())
+	run := func() error {
+		if labels {
+			return session.Run(picture, bytes, times)
+		}
+		return session.RunFloat32(picture, values, times)
+	}
+	if err := run(); err != nil {
+		b.Fatal(err)
+	}
 	total := make([]time.Duration, session.Groups())
-	for range b.N {
-		if err := session.Run(picture, labels, times); err != nil {
+	for b.Loop() {
+		if err := run(); err != nil {
 			b.Fatal(err)
 		}
 		for i, d := range times {
 			total[i] += d
 		}
 	}
-	b.StopTimer()
 	text := ""
-	for i, op := range net.Ops(space.Baseline(), h, w) {
+	for i, op := range net.Ops(space.Baseline(), h, w)[:len(total)] {
 		text += fmt.Sprintf("%-16s %8.2f ms\n", op.Name, total[i].Seconds()*1e3/float64(b.N))
 	}
+	b.ReportMetric(float64(2*net.MACs(space.Baseline(), h, w))/b.Elapsed().Seconds()*float64(b.N)/1e9, "GFLOP/s")
 	b.ReportMetric(float64(session.ActivationBytes())/1e6, "MB")
 	b.Logf("%d threads, %s\n%s", ctx.Threads(), ctx.ISA(), text)
 }

@@ -399,7 +399,7 @@ func TestLayers_SessionAgreesWithTheTape(t *testing.T) {
 		if ops := r.net.Ops(a, rigH, rigW); groups != len(ops) {
 			t.Errorf("%v: %d timing groups, %d operations", a, groups, len(ops))
 		}
-		session, err := r.ctx.NewSession(layers, 2, rigH, rigW, 3)
+		session, err := r.ctx.NewSession(layers, 2, rigH, rigW, 3, gobind.SessionOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -430,7 +430,7 @@ func TestLayers_SessionAgreesWithTheTape(t *testing.T) {
 // logitsAgree compares a session of all layers but the label map with the tape's logits.
 func (r *rig) logitsAgree(t *testing.T, layers []gobind.Layer, want gobind.Tensor) {
 	t.Helper()
-	session, err := r.ctx.NewSession(layers[:len(layers)-1], 2, rigH, rigW, 3)
+	session, err := r.ctx.NewSession(layers[:len(layers)-1], 2, rigH, rigW, 3, gobind.SessionOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -87,6 +87,8 @@ SEGNAS_API void segnas_context_destroy(segnas_context *context);
 SEGNAS_API uint32_t segnas_context_threads(const segnas_context *context);
 /* The instruction set in use: "scalar", "avx2", "avx512". */
 SEGNAS_API const char *segnas_context_isa(const segnas_context *context);
+/* 1 where sessions of SEGNAS_PRECISION_BF16 run, else 0. */
+SEGNAS_API int32_t segnas_context_bf16(const segnas_context *context);
 /* "cpu" or the plug-in's device name. */
 SEGNAS_API const char *segnas_context_device(const segnas_context *context);
 /* Writes the instruction sets that this build has and this machine runs, best last, separated by spaces ("scalar avx2"). */
@@ -252,16 +254,38 @@ typedef struct segnas_layer {
 
 typedef struct segnas_session segnas_session;
 
-/* Plans a network for inputs [n,h,w,c]. The last layer's value is the output: u8 labels, or float32 when it is not LABELS. */
-SEGNAS_API segnas_status segnas_session_create(segnas_context *context, const segnas_layer *layers, int32_t count, int32_t n, int32_t h, int32_t w, int32_t c, segnas_session **session, segnas_error *err);
+/* How a session keeps and computes its numbers. */
+typedef enum segnas_precision {
+  SEGNAS_PRECISION_F32 = 0,
+  /* Pictures and weights of pointwise and dense convolutions are rounded to bfloat16 (to nearest, ties to even); so is every value between
+   * layers, the widened middle of a block and the line between a depthwise and a pointwise layer included. Depthwise weights, biases, all sums,
+   * upsampling and the last layer's output are float32. Products of pairs are added second before first; denormal bfloat16s count as zero.
+   * Needs the processor's AVX-512 BF16, or isa "scalar" (plain C++, a reference): elsewhere SEGNAS_NO_KERNEL. */
+  SEGNAS_PRECISION_BF16 = 1
+} segnas_precision;
+
+typedef struct segnas_session_options {
+  uint32_t size;      /* sizeof(segnas_session_options) */
+  int32_t precision;  /* segnas_precision */
+  int32_t input;      /* SEGNAS_F32, or SEGNAS_U8: pictures of bytes, of which only CONV3X3 layers read value 0 as byte * scale[c] + shift[c] */
+  const float *scale; /* [c], with SEGNAS_U8; host, borrowed for the call */
+  const float *shift;
+} segnas_session_options;
+
+/* Plans a network for inputs [n,h,w,c]. The last layer's value is the output: u8 labels, or float32 when it is not LABELS. options may be NULL:
+ * float32 throughout. */
+SEGNAS_API segnas_status segnas_session_create(segnas_context *context, const segnas_layer *layers, int32_t count, int32_t n, int32_t h, int32_t w, int32_t c, const segnas_session_options *options, segnas_session **session, segnas_error *err);
 SEGNAS_API void segnas_session_destroy(segnas_session *session);
-/* Runs it: input float32 [n,h,w,c], output as planned; both host, borrowed. group_ns, when not NULL, receives the nanoseconds that each
+/* Runs it: input float32 or u8 [n,h,w,c], output as planned; both host, borrowed. group_ns, when not NULL, receives the nanoseconds that each
  * timing group took ([largest group + 1]), stamped inside the run. One user at a time (SEGNAS_BUSY). */
-SEGNAS_API segnas_status segnas_session_run(segnas_session *session, const float *input, void *output, int64_t *group_ns, segnas_error *err);
+SEGNAS_API segnas_status segnas_session_run(segnas_session *session, const void *input, void *output, int64_t *group_ns, segnas_error *err);
 SEGNAS_API size_t segnas_session_output_bytes(const segnas_session *session);
-/* Bytes of activations (peak, scratch included) and of packed weights. */
+/* Bytes of activations (peak, scratch of all threads included) and of packed weights. */
 SEGNAS_API size_t segnas_session_activation_bytes(const segnas_session *session);
 SEGNAS_API size_t segnas_session_weight_bytes(const segnas_session *session);
+/* The same two figures of a session that is not made: nothing is packed, and the layers' weights and biases are not read (they may point
+ * anywhere, but not be NULL). */
+SEGNAS_API segnas_status segnas_session_measure(segnas_context *context, const segnas_layer *layers, int32_t count, int32_t n, int32_t h, int32_t w, int32_t c, const segnas_session_options *options, size_t *activation_bytes, size_t *weight_bytes, segnas_error *err);
 
 #ifdef __cplusplus
 }

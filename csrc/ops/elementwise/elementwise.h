@@ -5,6 +5,8 @@
 
 namespace segnas {
 
+constexpr int64_t kNormalisePixels = 16;
+
 struct ElementwiseKernels {
   // y = max(x, 0); NaN stays NaN. y may be x.
   void (*relu)(int64_t n, const float *x, float *y);
@@ -14,6 +16,8 @@ struct ElementwiseKernels {
   void (*add)(int64_t n, const float *a, const float *b, int32_t relu, float *y);
   // y += alpha x.
   void (*axpy)(int64_t n, float alpha, const float *x, float *y);
+  // Pictures of bytes, for sessions: y[p,c] = x[p,c] scale[c] + shift[c]. scale and shift hold the channels' values kNormalisePixels times over.
+  void (*normalise)(const uint8_t *x, int64_t pixels, int64_t channels, const float *scale, const float *shift, float *y);
 };
 
 }  // namespace segnas

@@ -42,7 +42,16 @@ static void axpy_run(int64_t n, float alpha, const float *x, float *y) {
   store_first(y + i, add(load_first(y + i, rest), mul(factor, load_first(x + i, rest))), rest);
 }
 
+// Whole periods of the pattern, so that the compiler's own vectors do.
+static void normalise(const uint8_t *x, int64_t pixels, int64_t channels, const float *scale, const float *shift, float *y) {
+  const int64_t n = pixels * channels, period = channels * kNormalisePixels;
+  for (int64_t i = 0; i < n; i += period) {
+    const int64_t some = n - i < period ? n - i : period;
+    for (int64_t j = 0; j < some; j++) y[i + j] = (float)x[i + j] * scale[j] + shift[j];
+  }
+}
+
 }  // namespace elementwise
 
 static constexpr ElementwiseKernels kElementwise = {elementwise::relu_run, elementwise::relu_backward_run, elementwise::add_run,
-                                                    elementwise::axpy_run};
+                                                    elementwise::axpy_run, elementwise::normalise};

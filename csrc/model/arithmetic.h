@@ -1,0 +1,114 @@
+// How a session's numbers lie in memory and are computed: the planner and the steps know nothing else about precision.
+//
+// Activations are rows of pixels of `stored(channels)` numbers of `element()` bytes each. A value may be wanted as stored, as plain float32 (what
+// labels, dense 3x3 layers and the caller read), or both; in float32 they are the same.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "../isa/kernels.h"
+#include "bf16.h"
+
+struct segnas_layer;
+
+namespace segnas {
+
+// A layer with its weights in the session's own memory.
+struct Layer {
+  int32_t kind = 0, input = 0, input2 = -1, kernel = 0, stride = 1, group = 0;
+  bool relu = false;
+  int64_t cin = 0, channels = 0;
+  const void *weights = nullptr;  // packed
+  const float *bias = nullptr;
+};
+
+// The picture that dense 3x3 layers read when they read value 0.
+struct Picture {
+  bool bytes = false;
+  const float *scale = nullptr, *shift = nullptr;  // [c], kNormalisePixels times over
+};
+
+// A stretch of one row of a convolution: output columns [0, columns) of a layer whose tap 0 of column j lies at column first + j*stride - kernel/2.
+struct Stretch {
+  const void *const *rows;  // [kernel] input rows, nullptr outside
+  int64_t in_w, first, columns;
+};
+
+class Arithmetic {
+ public:
+  virtual ~Arithmetic() = default;
+
+  virtual int64_t element() const = 0;
+  virtual int64_t stored(int64_t channels) const = 0;
+  // Whether stored values are float32 [channels].
+  virtual bool plain() const = 0;
+  // What a depthwise multiply-add costs beside one of a product.
+  virtual int64_t depthwise_cost() const = 0;
+
+  // Bytes of a layer's packed weights and bias, each a multiple of 64. The bias follows the weights.
+  virtual size_t weight_bytes(const Layer &l) const = 0;
+  virtual size_t bias_bytes(const Layer &l) const = 0;
+  virtual void pack(const Layer &l, const segnas_layer &from, void *weights, float *bias) const = 0;
+  // Workspace of `dense` for a stretch, and of `upsample_add`; multiples of 64.
+  virtual size_t dense_scratch(const Layer &l, int64_t columns, const Picture *picture) const = 0;
+  virtual size_t upsample_scratch(int64_t in_w, int64_t channels) const = 0;
+
+  // c = a w + bias + residual, ReLU; pixels one after another. a, residual and c stored; c plain float32 when floats is set.
+  virtual void pointwise(const Layer &l, const void *a, int64_t pixels, const void *residual, bool floats, void *c) const = 0;
+  virtual void depthwise(const Layer &l, const Stretch &s, void *out) const = 0;
+  // Dense 3x3: reads plain float32, or the picture.
+  virtual void dense(const Layer &l, const Stretch &s, const Picture *picture, void *scratch, void *out) const = 0;
+  // row: the float32 description, whose x, add and y point to stored rows.
+  virtual void upsample_add(const Layer &l, const UpsampleRow &row, const void *top, const void *bottom, const void *add, void *y, void *scratch) const = 0;
+  // Plain float32 to stored and back; never called when plain().
+  virtual void to_stored(const float *x, int64_t pixels, int64_t channels, void *y) const = 0;
+  virtual void to_float(const void *x, int64_t pixels, int64_t channels, float *y) const = 0;
+};
+
+class Float32 final : public Arithmetic {
+ public:
+  explicit Float32(const Kernels &kernels) : kernels_(kernels) {}
+  int64_t element() const override { return 4; }
+  int64_t stored(int64_t channels) const override { return channels; }
+  bool plain() const override { return true; }
+  int64_t depthwise_cost() const override { return 3; }
+  size_t weight_bytes(const Layer &l) const override;
+  size_t bias_bytes(const Layer &l) const override;
+  void pack(const Layer &l, const segnas_layer &from, void *weights, float *bias) const override;
+  size_t dense_scratch(const Layer &l, int64_t columns, const Picture *picture) const override;
+  size_t upsample_scratch(int64_t in_w, int64_t channels) const override;
+  void pointwise(const Layer &l, const void *a, int64_t pixels, const void *residual, bool floats, void *c) const override;
+  void depthwise(const Layer &l, const Stretch &s, void *out) const override;
+  void dense(const Layer &l, const Stretch &s, const Picture *picture, void *scratch, void *out) const override;
+  void upsample_add(const Layer &l, const UpsampleRow &row, const void *top, const void *bottom, const void *add, void *y, void *scratch) const override;
+  void to_stored(const float *, int64_t, int64_t, void *) const override {}
+  void to_float(const void *, int64_t, int64_t, float *) const override {}
+
+ private:
+  const Kernels &kernels_;
+};
+
+class Bfloat16 final : public Arithmetic {
+ public:
+  explicit Bfloat16(const Bf16Kernels &kernels) : kernels_(kernels) {}
+  int64_t element() const override { return 2; }
+  int64_t stored(int64_t channels) const override { return bf16_stored(kernels_.lanes, channels); }
+  bool plain() const override { return false; }
+  int64_t depthwise_cost() const override { return 6; }
+  size_t weight_bytes(const Layer &l) const override;
+  size_t bias_bytes(const Layer &l) const override;
+  void pack(const Layer &l, const segnas_layer &from, void *weights, float *bias) const override;
+  size_t dense_scratch(const Layer &l, int64_t columns, const Picture *picture) const override;
+  size_t upsample_scratch(int64_t in_w, int64_t channels) const override;
+  void pointwise(const Layer &l, const void *a, int64_t pixels, const void *residual, bool floats, void *c) const override;
+  void depthwise(const Layer &l, const Stretch &s, void *out) const override;
+  void dense(const Layer &l, const Stretch &s, const Picture *picture, void *scratch, void *out) const override;
+  void upsample_add(const Layer &l, const UpsampleRow &row, const void *top, const void *bottom, const void *add, void *y, void *scratch) const override;
+  void to_stored(const float *x, int64_t pixels, int64_t channels, void *y) const override;
+  void to_float(const void *x, int64_t pixels, int64_t channels, float *y) const override;
+
+ private:
+  const Bf16Kernels &kernels_;
+};
+
+}  // namespace segnas
