@@ -206,6 +206,7 @@ const (
 	supernetWeights = 0x5e70 + iota
 	baselineWeights
 	verifyNetworks
+	exportedWeights
 )
 
 // newSupernet makes the supernet with its first weights.
