@@ -23,6 +23,11 @@
 // Convolutions pad k/2 on every side. Resize is linear with half_pixel coordinates and the target's sizes, never scales: sizes are exact
 // where 1/8 of the picture is rounded up. ArgMax takes the first of equals, as libsegnas does.
 //
+// # Verification
+//
+// Verify trusts nothing of the above: a decoder that refuses what it does not know, and an interpreter of ONNX's definitions in double
+// precision with nothing of libsegnas in it, compute the file's answer to a random picture, and the library's session must agree.
+//
 // # Encoding
 //
 // An ONNX file is one protobuf message. protowire writes its fields; the field numbers that are used stand in encode.go. Generated

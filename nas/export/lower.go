@@ -2,6 +2,7 @@ package export
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/segnas/segnas/gobind"
 	"github.com/segnas/segnas/nas/misuse"
@@ -129,7 +130,7 @@ func (l *lowering) conv(x, y value, name string, kernel, stride int, group int64
 	k, s := int64(kernel), int64(stride)
 	perGroup := x.channels / group
 	weight := Tensor{Name: name + ".weight", Type: Float, Shape: []int64{y.channels, perGroup, k, k}, Floats: transposed(layer.Weights, int(y.channels), int(perGroup))}
-	bias := Tensor{Name: name + ".bias", Type: Float, Shape: []int64{y.channels}, Floats: layer.Bias}
+	bias := Tensor{Name: name + ".bias", Type: Float, Shape: []int64{y.channels}, Floats: slices.Clone(layer.Bias)}
 	l.graph.Weights = append(l.graph.Weights, weight, bias)
 	pad := k / 2
 	y.name = l.node(name, "Conv", []string{x.name, weight.Name, bias.Name},

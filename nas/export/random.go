@@ -9,8 +9,8 @@ import (
 	"github.com/segnas/segnas/nas/supernet"
 )
 
-// The picture on which a random network takes its batch-norm statistics: small, but with many pixels left at 1/32 of its size.
-const randomHeight, randomWidth = 96, 128
+// The picture on which a random network takes its batch-norm statistics: small, but with enough pixels left at 1/32 of its size.
+const randomHeight, randomWidth = 288, 384
 
 // NewRandom builds a network that nobody trained, for comparisons with other runtimes: every weight is drawn (He et al. 2015), the batch
 // norms' scales and shifts too, and the running statistics are those of a random picture. So all folded biases differ from zero, and
@@ -49,17 +49,43 @@ func drawNorms(ctx *gobind.Context, model *supernet.Plain, rng *rand.Rand) error
 			return err
 		}
 	}
-	picture, err := ctx.NewTensor(gobind.F32, 1, randomHeight, randomWidth, pictureChannels)
+	picture := newPicture(1, randomHeight, randomWidth, rng)
+	x, err := ctx.NewTensor(gobind.F32, picture.n, picture.h, picture.w, pictureChannels)
 	if err != nil {
 		return err
 	}
-	defer picture.Buffer.Close()
-	if err := draw(picture, func() float64 { return 4*rng.Float64() - 2 }); err != nil { // the range of normalised pictures
+	defer x.Buffer.Close()
+	if err := gobind.Upload(tape.Stream(), x, picture.pixels); err != nil {
 		return err
 	}
-	model.Forward(tape, tape.Input(picture), model.Arch(), nn.Recalibrate(0))
+	model.Forward(tape, tape.Input(x), model.Arch(), nn.Recalibrate(0))
 	if tape.Err() != nil {
 		return tape.Err()
 	}
-	return tape.Stream().Synchronize()
+	return raiseVariances(tape.Stream(), model)
+}
+
+// leastVariance is the least running variance of a channel, as a share of its layer's mean. A channel that the picture happened not to stir
+// would multiply by hundreds what others put in.
+const leastVariance = 0.1
+
+func raiseVariances(s *gobind.Stream, model *supernet.Plain) error {
+	for _, n := range model.Norms() {
+		variances := make([]float32, n.Variance.Elements())
+		if err := gobind.Download(s, variances, n.Variance); err != nil {
+			return err
+		}
+		var sum float32
+		for _, v := range variances {
+			sum += v
+		}
+		least := leastVariance * sum / float32(len(variances))
+		for i, v := range variances {
+			variances[i] = max(v, least)
+		}
+		if err := gobind.Upload(s, n.Variance, variances); err != nil {
+			return err
+		}
+	}
+	return s.Synchronize()
 }

@@ -28,10 +28,15 @@ type Exported struct {
 	Height int    `json:"height"`
 	Width  int    `json:"width"`
 	Output string `json:"output"`
+	// Verification is there with --verify.
+	Verification *export.Verification `json:"verification,omitempty"`
 }
 
 func (e Exported) print(w io.Writer) {
 	fmt.Fprintf(w, "%s  %.1f MB  %d nodes  %d picture(s) of %dx%d -> %s  %s\n", e.File, float64(e.Bytes)/1e6, e.Nodes, e.Batch, e.Height, e.Width, e.Output, e.Arch)
+	if e.Verification != nil {
+		fmt.Fprintf(w, "verified: %v\n", e.Verification)
+	}
 }
 
 type exportOptions struct {
@@ -41,6 +46,7 @@ type exportOptions struct {
 	seed       uint64
 	classes    int
 	graph      export.Options
+	verify     bool
 	json       bool
 }
 
@@ -56,6 +62,7 @@ func parseExport(args []string, s Streams) (o exportOptions, err error) {
 	fs.IntVar(&o.graph.Batch, "batch", o.graph.Batch, "pictures that go in at once")
 	fs.StringVar((*string)(&o.graph.Output), "output", string(o.graph.Output), "what comes out: labels (uint8, every pixel's class) or logits (float32, at 1/8 of the size)")
 	fs.StringVar(&o.out, "out", "", "file to write, such as street.onnx (needed)")
+	fs.BoolVar(&o.verify, "verify", false, "read the file back, compute it in double precision, and compare with the library's answer; nothing is written where they disagree")
 	fs.BoolVar(&o.json, "json", false, "print what was written as JSON")
 	machineFlags(fs, &o.machine)
 	if err := parse(fs, args, "", s); err != nil {
@@ -96,23 +103,66 @@ func Export(ctx context.Context, args []string, s Streams) error {
 	if err != nil {
 		return err
 	}
-	graph, err := export.Build(network, about, o.graph)
+	result, err := o.write(ctx, m.context, network, about, s.Err)
 	if err != nil {
 		return err
-	}
-	bytes := graph.Marshal()
-	if err := writeAtOnce(o.out, bytes); err != nil {
-		return err
-	}
-	result := Exported{
-		File: o.out, Bytes: len(bytes), Arch: network.Arch.String(), Nodes: len(graph.Graph.Nodes),
-		Batch: o.graph.Batch, Height: o.graph.Height, Width: o.graph.Width, Output: string(o.graph.Output),
 	}
 	if o.json {
 		return printJSON(s.Out, result)
 	}
 	result.print(s.Out)
 	return nil
+}
+
+// write writes the file under another name, verifies that where wanted, and only then gives it its own.
+func (o *exportOptions) write(ctx context.Context, device *gobind.Context, n export.Network, about export.About, progress io.Writer) (e Exported, err error) {
+	model, err := export.Build(n, about, o.graph)
+	if err != nil {
+		return e, err
+	}
+	e = Exported{
+		File: o.out, Arch: n.Arch.String(), Nodes: len(model.Graph.Nodes),
+		Batch: o.graph.Batch, Height: o.graph.Height, Width: o.graph.Width, Output: string(o.graph.Output),
+	}
+	file := model.Marshal()
+	e.Bytes = len(file)
+	temp := o.out + ".tmp"
+	defer os.Remove(temp) // it is gone after the renaming
+	if err := os.WriteFile(temp, file, 0o644); err != nil {
+		return e, misuse.Errorf("--out: %w", err)
+	}
+	if o.verify {
+		v, err := o.verified(ctx, device, n, temp, progress)
+		if err != nil {
+			return e, err
+		}
+		e.Verification = &v
+	}
+	if err := os.Rename(temp, o.out); err != nil {
+		return e, misuse.Errorf("--out: %w", err)
+	}
+	return e, nil
+}
+
+// verified reads a file back and compares what it computes with the session. A disagreement is an error.
+func (o *exportOptions) verified(ctx context.Context, device *gobind.Context, n export.Network, path string, progress io.Writer) (export.Verification, error) {
+	file, err := os.ReadFile(path)
+	if err != nil {
+		return export.Verification{}, fmt.Errorf("read back: %w", err)
+	}
+	bar := NewProgress(progress, "verify", "nodes", 0, 0)
+	v, err := export.Verify(ctx, device, file, n, rand.New(rand.NewPCG(o.seed, verifiedPicture)), func(done, total int) {
+		bar.SetTotal(total)
+		bar.Set(done, "")
+	})
+	if err != nil {
+		return v, fmt.Errorf("verify: %w", err)
+	}
+	bar.Finish("")
+	if !v.Agrees {
+		return v, fmt.Errorf("the file and the library disagree: %v", v)
+	}
+	return v, nil
 }
 
 // network reads or draws the network to export, and completes the size.
@@ -142,18 +192,4 @@ func (o *exportOptions) network(context *gobind.Context) (export.Network, export
 	defer model.Close()
 	network, err := export.Of(model)
 	return network, about, err
-}
-
-// writeAtOnce replaces a file: whatever happens meanwhile, a reader finds the old one or the new one.
-func writeAtOnce(path string, bytes []byte) error {
-	temp := path + ".tmp"
-	err := os.WriteFile(temp, bytes, 0o644)
-	if err == nil {
-		err = os.Rename(temp, path)
-	}
-	if err != nil {
-		os.Remove(temp)
-		return misuse.Errorf("--out: %w", err)
-	}
-	return nil
 }

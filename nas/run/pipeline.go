@@ -207,6 +207,7 @@ const (
 	baselineWeights
 	verifyNetworks
 	exportedWeights
+	verifiedPicture
 )
 
 // newSupernet makes the supernet with its first weights.
