@@ -13,7 +13,7 @@ type picture struct {
 var scales = []struct {
 	side   int
 	spread float32
-}{{48, 1}, {9, 0.7}, {1, 0.3}}
+}{{48, 0.7}, {9, 0.6}, {1, 0.7}}
 
 // newPicture draws colours in the range of normalised pictures, from -2 to 2.
 func newPicture(n, h, w int, rng *rand.Rand) picture {
