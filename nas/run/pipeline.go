@@ -206,6 +206,8 @@ const (
 	supernetWeights = 0x5e70 + iota
 	baselineWeights
 	verifyNetworks
+	exportedWeights
+	verifiedPicture
 )
 
 // newSupernet makes the supernet with its first weights.
