@@ -126,7 +126,7 @@ func runSession(device *gobind.Context, layers []gobind.Layer, labels bool, p pi
 	if layers[len(layers)-1].Kind == gobind.LayerLabels {
 		head = layers[:len(layers)-1]
 	}
-	session, err := device.NewSession(head, p.n, p.h, p.w, pictureChannels)
+	session, err := device.NewSession(head, p.n, p.h, p.w, pictureChannels, gobind.SessionOptions{})
 	if err != nil {
 		return a, err
 	}
@@ -136,7 +136,7 @@ func runSession(device *gobind.Context, layers []gobind.Layer, labels bool, p pi
 	if err != nil || !labels {
 		return a, err
 	}
-	session, err = device.NewSession(layers, p.n, p.h, p.w, pictureChannels)
+	session, err = device.NewSession(layers, p.n, p.h, p.w, pictureChannels, gobind.SessionOptions{})
 	if err != nil {
 		return a, err
 	}

@@ -21,11 +21,13 @@ import (
 
 // Identity says what was measured.
 type Identity struct {
-	Kind    string `json:"kind"`              // backend: "cpu", "cuda"
-	CPU     string `json:"cpu"`               // the processor's own name
-	ISA     string `json:"isa"`               // instruction set that the kernels use
-	Threads int    `json:"threads"`           // threads of the session
-	Library string `json:"library,omitempty"` // stamp of the library that ran
+	Kind    string `json:"kind"`    // backend: "cpu", "cuda"
+	CPU     string `json:"cpu"`     // the processor's own name
+	ISA     string `json:"isa"`     // instruction set that the kernels use
+	Threads int    `json:"threads"` // threads of the session
+	// Precision is the session's numbers where they are not float32: "bf16".
+	Precision string `json:"precision,omitempty"`
+	Library   string `json:"library,omitempty"` // stamp of the library that ran
 }
 
 // String is the canonical text, such as "cpu AMD EPYC 7B13, isa avx2, 2 threads, library 3f9a".
@@ -39,7 +41,11 @@ func (id Identity) String() string {
 
 // device is the canonical text without the library's stamp: what a table belongs to.
 func (id Identity) device() string {
-	return fmt.Sprintf("%s %s, isa %s, %d threads", id.Kind, id.CPU, id.ISA, id.Threads)
+	text := fmt.Sprintf("%s %s, isa %s, %d threads", id.Kind, id.CPU, id.ISA, id.Threads)
+	if id.Precision != "" {
+		text += ", " + id.Precision
+	}
+	return text
 }
 
 // Setup is everything that a measured time depends on beside the architecture.

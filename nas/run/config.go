@@ -85,8 +85,13 @@ type Limits struct {
 	// Margin is the share of the latency limit that the search keeps free, so that the winner meets the limit when it is measured,
 	// too: a search goes as near to its limit as it can, and predictions are off by a few percent either way.
 	Margin float64 `json:"margin"`
-	MACs   float64 `json:"macs"`
-	Params float64 `json:"params"`
+	// Like limits the latency to this network's predicted one instead.
+	Like   *space.Arch `json:"latency_like,omitempty"`
+	MACs   float64     `json:"macs"`
+	Params float64     `json:"params"`
+	// Memory and Weights are bytes of the deployed network on this machine: the peak of its activations with scratch, and its packed weights.
+	Memory  float64 `json:"memory_bytes,omitempty"`
+	Weights float64 `json:"weight_bytes,omitempty"`
 }
 
 // latencyShare is the default latency limit: the baseline's over this.
@@ -114,10 +119,13 @@ func (c Config) Validate() error {
 	if !(c.Limits.Margin >= 0 && c.Limits.Margin < 1) {
 		return misuse.Errorf("a latency margin of %g; give a share from 0 to less than 1", c.Limits.Margin)
 	}
-	for _, limit := range []float64{c.Limits.Latency, c.Limits.MACs, c.Limits.Params} {
+	for _, limit := range []float64{c.Limits.Latency, c.Limits.MACs, c.Limits.Params, c.Limits.Memory, c.Limits.Weights} {
 		if !(limit >= 0) || math.IsInf(limit, 0) {
 			return misuse.Errorf("a limit of %g; give a number above 0, or 0 for none", limit)
 		}
+	}
+	if c.Limits.Like != nil && c.Limits.Latency > 0 {
+		return misuse.Errorf("the latency is limited to %g ms and to that of %v; give one of the two", c.Limits.Latency, c.Limits.Like)
 	}
 	a := c.Augmentation
 	if !(a.MinScale > 0 && a.MaxScale >= a.MinScale) || !(a.Hue >= 0 && a.Saturation >= 0 && a.Value >= 0) {

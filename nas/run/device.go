@@ -19,7 +19,11 @@ const pictureChannels = 3
 type sessionDevice struct {
 	context  *gobind.Context
 	identity latency.Identity
+	session  gobind.SessionOptions
 }
+
+// device is the machine as networks are measured on it.
+func (m *machine) device() sessionDevice { return sessionDevice{m.context, m.identity, m.session} }
 
 // Identity implements latency.Device.
 func (d sessionDevice) Identity() latency.Identity { return d.identity }
@@ -32,7 +36,7 @@ func (d sessionDevice) Open(_ context.Context, net space.Network, a space.Arch, 
 		return nil, err
 	}
 	defer model.Close()
-	session, err := deploy(d.context, model, batch, h, w)
+	session, err := deploy(d.context, model, batch, h, w, d.session)
 	if err != nil {
 		return nil, err
 	}
@@ -51,12 +55,12 @@ func (d sessionDevice) Open(_ context.Context, net space.Network, a space.Arch, 
 }
 
 // deploy plans a network for pictures of one size.
-func deploy(context *gobind.Context, model *supernet.Plain, batch, h, w int) (*gobind.Session, error) {
+func deploy(context *gobind.Context, model *supernet.Plain, batch, h, w int, o gobind.SessionOptions) (*gobind.Session, error) {
 	layers, err := model.Layers()
 	if err != nil {
 		return nil, err
 	}
-	return context.NewSession(layers, batch, h, w, pictureChannels, gobind.SessionOptions{})
+	return context.NewSession(layers, batch, h, w, pictureChannels, o)
 }
 
 type sessionRunner struct {

@@ -18,6 +18,7 @@ import (
 type Found struct {
 	Device   latency.Identity `json:"device"`
 	ISAs     []string         `json:"instruction_sets"` // that this build has and this processor runs, the best last
+	BF16     bool             `json:"bf16"`             // deployed networks can run in bfloat16
 	Cores    int              `json:"cores"`            // physical; 0 where not known
 	L2       int              `json:"l2_bytes"`         // of a core; -1 where not known
 	L3       int              `json:"l3_bytes"`
@@ -47,7 +48,7 @@ func Devices(_ context.Context, args []string, s Streams) error {
 	}
 	defer m.close()
 	f := Found{
-		Device: m.identity, ISAs: gobind.AvailableISAs(), Cores: cpuid.CPU.PhysicalCores, L2: cpuid.CPU.Cache.L2, L3: cpuid.CPU.Cache.L3,
+		Device: m.identity, ISAs: gobind.AvailableISAs(), BF16: m.context.BF16(), Cores: cpuid.CPU.PhysicalCores, L2: cpuid.CPU.Cache.L2, L3: cpuid.CPU.Cache.L3,
 		Backends: strings.Split(strings.TrimSpace(gobind.DescribeBackends(o.machine.pluginDir)), "\n"),
 	}
 	f.Advice = []string{
@@ -61,6 +62,11 @@ func Devices(_ context.Context, args []string, s Streams) error {
 	fmt.Fprintf(s.Out, "processor         %s, %s/%s, %d cores, %d threads in use\n", m.identity.CPU, runtime.GOOS, runtime.GOARCH, f.Cores, m.identity.Threads)
 	fmt.Fprintf(s.Out, "caches            L2 %d KiB a core, L3 %d KiB\n", f.L2>>10, f.L3>>10)
 	fmt.Fprintf(s.Out, "instruction sets  %s; in use: %s\n", strings.Join(f.ISAs, ", "), m.identity.ISA)
+	precisions := "f32 (bf16 needs AVX-512 BF16)"
+	if f.BF16 {
+		precisions = "f32, bf16"
+	}
+	fmt.Fprintf(s.Out, "precisions        %s\n", precisions)
 	fmt.Fprintf(s.Out, "library           %s, sources %s\n", gobind.Version(), gobind.Stamp())
 	for _, line := range f.Backends {
 		fmt.Fprintf(s.Out, "backend           %s\n", line)

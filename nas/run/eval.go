@@ -5,7 +5,9 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/segnas/segnas/gobind"
 	"github.com/segnas/segnas/nas/data"
+	"github.com/segnas/segnas/nas/metrics"
 	"github.com/segnas/segnas/nas/misuse"
 	"github.com/segnas/segnas/nas/space"
 	"github.com/segnas/segnas/nas/supernet"
@@ -31,7 +33,7 @@ func parseEval(args []string, s Streams) (o evalOptions, err error) {
 	fs.StringVar(&o.split, "split", "val", "pictures to evaluate on: val (the reported ones), search, train")
 	archVar(fs, &o.arch, "network to cut out of a supernet")
 	fs.BoolVar(&o.json, "json", false, "print the result as JSON")
-	machineFlags(fs, &o.machine)
+	deployedFlags(fs, &o.machine)
 	trainingFlags(fs, &o.cfg)
 	if err := parse(fs, args, "", s); err != nil {
 		return o, err
@@ -92,11 +94,37 @@ func (p *pipeline) evaluate(ctx context.Context, o evalOptions, model *supernet.
 			return Scored{}, err
 		}
 	}
-	confusion, err := p.worker.Evaluate(ctx, model, model.Arch(), feed)
+	score := p.worker.Evaluate
+	if p.machine.session.Precision != gobind.Float32 {
+		score = p.evaluateDeployed
+	}
+	confusion, err := score(ctx, model, model.Arch(), feed)
 	if err != nil {
 		return Scored{}, err
 	}
 	return scored(o.model, model.Arch(), o.split, ds, confusion), nil
+}
+
+// evaluateDeployed is Worker.Evaluate by a session of the machine's precision.
+func (p *pipeline) evaluateDeployed(ctx context.Context, m supernet.Model, _ space.Arch, feed train.Feed) (*metrics.Confusion, error) {
+	c := metrics.NewConfusion(m.Network().Classes)
+	session, err := deploy(p.machine.context, m.(*supernet.Plain), 1, p.cfg.Height, p.cfg.Width, p.machine.session)
+	if err != nil {
+		return nil, err
+	}
+	defer session.Close()
+	labels := make([]byte, p.cfg.Height*p.cfg.Width)
+	return c, feed.Each(ctx, func(b *data.Batch) error {
+		for i := range b.N {
+			if err := session.Run(b.X[i*len(labels)*pictureChannels:][:len(labels)*pictureChannels], labels, nil); err != nil {
+				return err
+			}
+			if err := c.Add(b.Y[i*len(labels):][:len(labels)], labels, data.Ignore); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // split returns a data set's pictures by the name of their part.

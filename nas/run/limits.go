@@ -7,19 +7,15 @@ import (
 	"github.com/segnas/segnas/nas/misuse"
 	"github.com/segnas/segnas/nas/search"
 	"github.com/segnas/segnas/nas/space"
+	"github.com/segnas/segnas/nas/supernet"
 )
 
 // limits returns what bounds the search: the latency always, by the table's predictions and less the margin, multiply-adds and
 // parameters where given; and the latency that was asked for, in milliseconds. A limit that no network can meet is misuse; the
 // margin gives way before that.
-func limits(c Config, net space.Network, predictor *latency.Predictor) (list []search.Limit, asked float64, err error) {
-	asked = c.Limits.Latency
-	if asked == 0 {
-		base, err := predictor.Predict(space.Baseline())
-		if err != nil {
-			return nil, 0, err
-		}
-		asked = base / latencyShare
+func limits(c Config, net space.Network, m *machine, predictor *latency.Predictor) (list []search.Limit, asked float64, err error) {
+	if asked, err = askedLatency(c, predictor); err != nil {
+		return nil, 0, err
 	}
 	_, least, err := search.Cheapest(c.Space, predictor.Predict)
 	if err != nil {
@@ -40,7 +36,48 @@ func limits(c Config, net space.Network, predictor *latency.Predictor) (list []s
 			return float64(net.Params(a)), nil
 		}})
 	}
+	memory := memoryOf(c, net, m)
+	if c.Limits.Memory > 0 {
+		list = append(list, search.Limit{Name: "memory", Unit: "bytes", Max: c.Limits.Memory, Cost: func(a space.Arch) (float64, error) {
+			b, err := memory(a)
+			return float64(b[0]), err
+		}})
+	}
+	if c.Limits.Weights > 0 {
+		list = append(list, search.Limit{Name: "weights", Unit: "bytes", Max: c.Limits.Weights, Cost: func(a space.Arch) (float64, error) {
+			b, err := memory(a)
+			return float64(b[1]), err
+		}})
+	}
 	return list, asked, feasible(c.Space, list)
+}
+
+// askedLatency is the limit as it was given, in milliseconds.
+func askedLatency(c Config, predictor *latency.Predictor) (float64, error) {
+	if c.Limits.Latency > 0 {
+		return c.Limits.Latency, nil
+	}
+	if c.Limits.Like == nil {
+		base, err := predictor.Predict(space.Baseline())
+		return base / latencyShare, err
+	}
+	if !c.Space.Contains(*c.Limits.Like) {
+		return 0, misuse.Errorf("--limit-like: %v is not in the space %v", *c.Limits.Like, c.Space)
+	}
+	return predictor.Predict(*c.Limits.Like)
+}
+
+// memoryOf returns a function that gives the bytes of an architecture's deployed activations and weights, planned once each.
+func memoryOf(c Config, net space.Network, m *machine) func(space.Arch) ([2]int, error) {
+	known := map[space.Arch][2]int{}
+	return func(a space.Arch) ([2]int, error) {
+		if b, ok := known[a]; ok {
+			return b, nil
+		}
+		activations, weights, err := m.context.MeasureSession(supernet.Outline(net, a), 1, c.Height, c.Width, pictureChannels, m.session)
+		known[a] = [2]int{activations, weights}
+		return known[a], err
+	}
 }
 
 // latencyLimit is the name of the latency among a network's costs.

@@ -19,6 +19,29 @@ type machineOptions struct {
 	threads   int
 	isa       string
 	pluginDir string
+	precision precisionFlag // of deployed networks
+}
+
+// precisionFlag is the precision of deployed networks. Training is float32 always.
+type precisionFlag gobind.Precision
+
+func (f *precisionFlag) String() string { return gobind.Precision(*f).String() }
+func (f *precisionFlag) Type() string   { return "precision" }
+
+func (f *precisionFlag) Set(text string) error {
+	for _, p := range []gobind.Precision{gobind.Float32, gobind.BFloat16} {
+		if text == p.String() {
+			*f = precisionFlag(p)
+			return nil
+		}
+	}
+	return misuse.Errorf("give %v or %v", gobind.Float32, gobind.BFloat16)
+}
+
+// deployedFlags are machineFlags of a tool that runs deployed networks.
+func deployedFlags(fs *pflag.FlagSet, o *machineOptions) {
+	machineFlags(fs, o)
+	fs.Var(&o.precision, "precision", "of the deployed network: f32, or bf16 (values and weights rounded to bfloat16), where the processor has it")
 }
 
 func machineFlags(fs *pflag.FlagSet, o *machineOptions) {
@@ -31,6 +54,7 @@ type machine struct {
 	context  *gobind.Context
 	stream   *gobind.Stream
 	identity latency.Identity
+	session  gobind.SessionOptions // of deployed networks
 }
 
 // openMachine opens the device, after a check that the program is built from the sources beside it, and prints the tool's
@@ -54,6 +78,14 @@ func openMachine(o machineOptions, out io.Writer) (*machine, error) {
 	m := &machine{context: context, stream: stream, identity: latency.Identity{
 		Kind: context.Device(), CPU: cpuName(), ISA: context.ISA(), Threads: context.Threads(), Library: gobind.Stamp(),
 	}}
+	if m.session.Precision = gobind.Precision(o.precision); m.session.Precision != gobind.Float32 {
+		m.identity.Precision = m.session.Precision.String()
+		if !context.BF16() {
+			m.close()
+			return nil, misuse.Errorf("--precision %v: isa %s on this processor (%s) has no products of bfloat16s, which are part of AVX-512 BF16",
+				m.session.Precision, m.identity.ISA, m.identity.CPU)
+		}
+	}
 	fmt.Fprintf(out, "segnas %s on %v; backends: %s\n", gobind.Version(), m.identity, backends(o.pluginDir))
 	return m, nil
 }

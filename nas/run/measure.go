@@ -28,7 +28,7 @@ func (p *pipeline) measure(ctx context.Context, all []*finalNetwork) (*measured,
 	for _, f := range all {
 		archs = append(archs, f.Arch)
 	}
-	device := sessionDevice{p.machine.context, p.machine.identity}
+	device := p.machine.device()
 	bar := NewProgress(p.streams.Err, "measure", "turns", 0, 0)
 	var err error
 	m.Networks, m.Conditions, err = latency.MeasureNetworks(ctx, device, p.table.Setup(), archs, measuring(bar, p.cfg.FinalRounds))

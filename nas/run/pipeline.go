@@ -93,7 +93,7 @@ func (p *pipeline) fillTable(ctx context.Context) error {
 	if p.predictor, err = p.table.Predictor(); err != nil {
 		return err
 	}
-	p.limits, p.limitMS, err = limits(p.cfg, p.net, p.predictor)
+	p.limits, p.limitMS, err = limits(p.cfg, p.net, p.machine, p.predictor)
 	return err
 }
 
@@ -103,7 +103,7 @@ func fillTable(ctx context.Context, table *latency.Table, m *machine, sp space.S
 		return nil
 	}
 	bar := NewProgress(s.Err, "table", "turns", 0, 0)
-	if _, err := table.Fill(ctx, sessionDevice{m.context, m.identity}, sp, measuring(bar, rounds)); err != nil {
+	if _, err := table.Fill(ctx, m.device(), sp, measuring(bar, rounds)); err != nil {
 		return err
 	}
 	bar.Finish(fmt.Sprintf("%d entries", len(table.Entries())))
@@ -260,6 +260,7 @@ func (p *pipeline) search(ctx context.Context, super supernet.Model) (*search.Re
 	}
 	cfg := p.cfg.Search
 	cfg.Seed, cfg.TracePath = p.cfg.Seed, p.folder.file(traceFile)
+	cfg.Given = []space.Arch{space.Baseline(), space.HandScaled()}
 	if cfg.Fingerprint, err = fingerprint(p.folder.file(supernetName, train.CheckpointFile), p.cfg.hash()); err != nil {
 		return nil, err
 	}

@@ -31,13 +31,13 @@ func parseProfile(args []string, s Streams) (profileOptions, error) {
 	fs := pflag.NewFlagSet("profile", pflag.ContinueOnError)
 	fs.Var(sizeFlag{&o.height, &o.width}, "size", "network input, height x width")
 	fs.IntVar(&o.classes, "classes", o.classes, "classes that the network tells apart")
-	fs.StringVar(&o.table, "table", "", "table to make or complete (default: tables/CPU-ISA-THREADS-SIZE.jsonl)")
+	fs.StringVar(&o.table, "table", "", "table to make or complete (default: tables/CPU-ISA-PRECISION-THREADS-SIZE.jsonl)")
 	fs.IntVar(&o.rounds, "rounds", o.rounds, "accepted measuring turns of every network")
 	fs.IntVar(&o.verify, "verify", 0, "verify the predictions on this many random networks")
 	fs.StringVar(&o.report, "report", "", "with --verify: HTML file for the plot (default: beside the table)")
 	fs.Uint64Var(&o.seed, "seed", o.seed, "seed of the networks to verify")
 	fs.BoolVar(&o.json, "json", false, "print entries or verification as JSON")
-	machineFlags(fs, &o.machine)
+	deployedFlags(fs, &o.machine)
 	if err := parse(fs, args, "", s); err != nil {
 		return o, err
 	}
@@ -62,8 +62,8 @@ func Profile(ctx context.Context, args []string, s Streams) error {
 	}
 	defer m.close()
 	if o.table == "" {
-		o.table = filepath.Join("tables", fmt.Sprintf("%s-%s-%dthreads-%dx%d-%dclasses.jsonl",
-			fileName(m.identity.CPU), m.identity.ISA, m.identity.Threads, o.height, o.width, o.classes))
+		o.table = filepath.Join("tables", fmt.Sprintf("%s-%s-%v-%dthreads-%dx%d-%dclasses.jsonl",
+			fileName(m.identity.CPU), m.identity.ISA, m.session.Precision, m.identity.Threads, o.height, o.width, o.classes))
 	}
 	// The lock lies beside the table, in a folder that is made where needed.
 	lock, err := openFolder(filepath.Dir(o.table))
@@ -131,7 +131,7 @@ func printTable(w io.Writer, t *latency.Table, asJSON bool) error {
 // verifyTable measures random networks and prints how well the table predicts them; the plot goes into an HTML file.
 func verifyTable(ctx context.Context, t *latency.Table, m *machine, sp space.Space, o profileOptions, s Streams) error {
 	bar := NewProgress(s.Err, "verify", "turns", 0, 0)
-	v, err := latency.Verify(ctx, sessionDevice{m.context, m.identity}, t, sp, o.verify, rand.New(rand.NewPCG(o.seed, verifyNetworks)), measuring(bar, o.rounds))
+	v, err := latency.Verify(ctx, m.device(), t, sp, o.verify, rand.New(rand.NewPCG(o.seed, verifyNetworks)), measuring(bar, o.rounds))
 	if err != nil {
 		return err
 	}

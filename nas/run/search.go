@@ -35,7 +35,7 @@ func parseSearch(args []string, s Streams) (o searchOptions, err error) {
 	fs.StringVar(&o.out, "out", "", "run folder (default: runs/DATA-PRESET-SEED)")
 	fs.StringVar(&o.table, "table", "", "latency table to begin with, as tools/profile makes it")
 	fs.BoolVar(&o.json, "json", false, "print the result as JSON")
-	machineFlags(fs, &o.machine)
+	deployedFlags(fs, &o.machine)
 	searchFlags(fs, &o.cfg)
 	trainingFlags(fs, &o.cfg)
 	if err := parse(fs, args, "", s); err != nil {

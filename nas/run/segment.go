@@ -43,7 +43,7 @@ func parseSegment(args []string, s Streams) (o segmentOptions, err error) {
 	fs.Var(sizeFlag{&o.height, &o.width}, "size", "network input, height x width (default: as in training)")
 	fs.Float64Var(&o.opacity, "opacity", 0.6, "of the colours over the picture, from 0 to 1")
 	fs.BoolVar(&o.json, "json", false, "print what was written as JSON")
-	machineFlags(fs, &o.machine)
+	deployedFlags(fs, &o.machine)
 	if err := parse(fs, args, "PICTURE_OR_FOLDER...", s); err != nil {
 		return o, err
 	}
@@ -138,7 +138,8 @@ type labeller struct {
 	classes  data.Classes
 	h, w     int
 	augment  *data.Augmenter // to stretch pictures
-	input    []float32
+	input    []float32       // normalised
+	pixels   []byte          // the same as the session takes it
 	labels   []byte
 	warmedUp bool
 }
@@ -155,8 +156,18 @@ func openLabeller(m *machine, o segmentOptions) (*labeller, error) {
 	}
 	l.augment = data.NewAugmenter(nil, l.h, l.w)
 	l.input, l.labels = make([]float32, l.h*l.w*pictureChannels), make([]byte, l.h*l.w)
-	l.session, err = deploy(m.context, model, 1, l.h, l.w)
+	l.pixels = make([]byte, len(l.input))
+	l.session, err = deploy(m.context, model, 1, l.h, l.w, ofBytes(m.session))
 	return l, err
+}
+
+// ofBytes returns the options of a session that takes pictures as they come out of a file, and normalises them itself.
+func ofBytes(o gobind.SessionOptions) gobind.SessionOptions {
+	for range pictureChannels {
+		o.Scale = append(o.Scale, 1/(255*data.Std))
+		o.Shift = append(o.Shift, -data.Mean/data.Std)
+	}
+	return o
 }
 
 // picture labels one file and writes what came out.
@@ -167,14 +178,15 @@ func (l *labeller) picture(path string, o segmentOptions) (Segmented, error) {
 	}
 	sample := &data.Sample{Image: pixels, Label: make([]byte, h*w), H: h, W: w}
 	l.augment.Fixed(sample, l.input, l.labels)
+	data.Denormalise(l.pixels, l.input)
 	if !l.warmedUp { // the first run touches memory for the first time
-		if err := l.session.Run(l.input, l.labels, nil); err != nil {
+		if err := l.session.RunBytes(l.pixels, l.labels, nil); err != nil {
 			return Segmented{}, err
 		}
 		l.warmedUp = true
 	}
 	began := time.Now()
-	if err := l.session.Run(l.input, l.labels, nil); err != nil {
+	if err := l.session.RunBytes(l.pixels, l.labels, nil); err != nil {
 		return Segmented{}, err
 	}
 	took := time.Since(began)

@@ -75,7 +75,7 @@ func (p *pipeline) timeEvaluations(ctx context.Context, m *supernet.Plain, s *Sp
 
 // timeInference returns the shortest of a few runs of a deployed network.
 func (p *pipeline) timeInference(ctx context.Context, a space.Arch) (best time.Duration, err error) {
-	runner, err := sessionDevice{p.machine.context, p.machine.identity}.Open(ctx, p.net, a, p.cfg.Height, p.cfg.Width, 1)
+	runner, err := p.machine.device().Open(ctx, p.net, a, p.cfg.Height, p.cfg.Width, 1)
 	if err != nil {
 		return 0, err
 	}

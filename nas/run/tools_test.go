@@ -7,6 +7,7 @@ import (
 	"image"
 	"image/color"
 	"image/png"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -85,6 +86,7 @@ func TestTools_TrainEvalSegmentOnAFolderOfOnesOwn(t *testing.T) {
 	if evaluated != first {
 		t.Errorf("eval prints\n%s\nand train\n%s", evaluated, first)
 	}
+	requireDeployedScore(t, trained, pictures)
 	labelled := filepath.Join(out, "segmented")
 	printed, _ := output(t, Segment, "--model", trained.Model, "--out", labelled, "--json", filepath.Join(pictures, "images"))
 	var all []Segmented
@@ -109,6 +111,16 @@ func TestTools_TrainEvalSegmentOnAFolderOfOnesOwn(t *testing.T) {
 		if _, err := os.Stat(s.Overlay); err != nil || s.MS <= 0 {
 			t.Errorf("%+v: %v", s, err)
 		}
+	}
+}
+
+// requireDeployedScore evaluates the deployed network in bfloat16: a few pixels may differ, no more.
+func requireDeployedScore(t *testing.T, trained Scored, pictures string) {
+	t.Helper()
+	printed, _ := output(t, Evaluate, "--model", trained.Model, "--data", pictures, "--json", "--isa", "scalar", "--precision", "bf16")
+	var deployed Scored
+	if err := json.Unmarshal([]byte(printed), &deployed); err != nil || math.Abs(deployed.MIoU-trained.MIoU) > 0.02 {
+		t.Errorf("eval --precision bf16 printed %s (%v), float32 has %.3f", printed, err, trained.MIoU)
 	}
 }
 
@@ -166,6 +178,13 @@ func TestTools_BadInputIsOneLineAndCode2(t *testing.T) {
 		{Search, into("--data", sizes), "must have the same size"},
 		{Search, into("--data", t.TempDir(), "--format", "folder"), "classes.txt"},
 		{Search, into("--data", t.TempDir(), "--format", "camvid"), "train.txt"},
+		{Search, into("--limit-ms", "3", "--limit-like", "hand"), "give one of the two"},
+		{Search, into("--limit-like", "k4e6"), "baseline and hand"},
+		{Search, into("--size", "32x64", "--table-rounds", "1", "--limit-like", "k7e6.k3e6_k3e6.k3e6_k3e6.k3e6"), "is not in the space"},
+		{Search, into("--size", "32x64", "--table-rounds", "1", "--limit-memory", "10k"), "memory <= 10000 bytes cannot be met"},
+		{Search, into("--size", "32x64", "--table-rounds", "1", "--limit-weights", "10k"), "weights <= 10000 bytes cannot be met"},
+		{Search, into("--precision", "f64"), "f32 or bf16"},
+		{Search, into("--precision", "bf16", "--isa", "avx2"), "no products of bfloat16s"},
 		{Train, into("--arch", "k4e6_k3e6_k3e6"), "baseline and hand"},
 		{Train, into("--data", picture), "is a file"},
 		{Evaluate, []string{}, "--model"},

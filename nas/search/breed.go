@@ -56,8 +56,11 @@ func (b *breeder) size(number int) int {
 // mutants first. It returns fewer than it should have when draws run out.
 func (b *breeder) generation(rng *rand.Rand, number int, pool []Evaluation) ([]candidate, error) {
 	b.refused = Refused{}
-	var candidates []candidate
-	for i := range b.size(number) {
+	candidates, err := b.given(number)
+	if err != nil {
+		return nil, err
+	}
+	for i := len(candidates); i < b.size(number); i++ {
 		o := Crossed
 		switch {
 		case number == 0 || b.cfg.Random:
@@ -73,6 +76,27 @@ func (b *breeder) generation(rng *rand.Rand, number int, pool []Evaluation) ([]c
 			break
 		}
 		candidates = append(candidates, *c)
+	}
+	return candidates, nil
+}
+
+// given returns the networks that the first generation begins with.
+func (b *breeder) given(number int) (candidates []candidate, err error) {
+	if number > 0 {
+		return nil, nil
+	}
+	for _, a := range b.cfg.Given {
+		if len(candidates) == b.size(number) || b.known[a] || !b.sp.Contains(a) {
+			continue
+		}
+		costs, worst, err := b.costs(a)
+		if err != nil {
+			return nil, err
+		}
+		if worst < 0 {
+			b.known[a] = true
+			candidates = append(candidates, candidate{arch: a, origin: Given, costs: costs})
+		}
 	}
 	return candidates, nil
 }

@@ -26,7 +26,7 @@ type Evaluator interface {
 
 // Config is what shapes a search beside the space and the limits.
 type Config struct {
-	Population  int     `json:"population"`  // networks of the first generation, drawn at random
+	Population  int     `json:"population"`  // networks of the first generation
 	Pool        int     `json:"pool"`        // best networks of a generation that become parents
 	Mutants     int     `json:"mutants"`     // children by mutation in each later generation
 	Crosses     int     `json:"crosses"`     // children by crossing in each later generation
@@ -35,6 +35,9 @@ type Config struct {
 	Seed        uint64  `json:"seed"`
 	MaxTries    int     `json:"max_tries"` // draws for one new network within the limits before giving up
 	Random      bool    `json:"random"`    // random search at equal evaluations: the baseline that evolution has to beat
+	// Given are networks that the first generation begins with, those of them that lie in the space and within the limits; the rest of it
+	// is drawn. So a search never ends with a network that scores less than a hand-made one within its reach.
+	Given []space.Arch `json:"given,omitempty"`
 
 	// Fingerprint names what the evaluator depends on, such as a hash of the weights and of the validation set, so that a trace
 	// made with other weights is refused. It may be empty.

@@ -13,6 +13,7 @@ type Origin string
 // The origins of networks.
 const (
 	Drawn   Origin = "random"
+	Given   Origin = "given"
 	Mutated Origin = "mutant"
 	Crossed Origin = "cross"
 )

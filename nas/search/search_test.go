@@ -59,6 +59,32 @@ func TestRun_EvolutionBeatsRandomSearchAtEqualEvaluations(t *testing.T) {
 	}
 }
 
+func TestRun_BeginsWithTheGivenNetworksWithinReach(t *testing.T) {
+	sp := space.Default()
+	hand, base := space.HandScaled(), space.Baseline()
+	limit := macs(costs(t, macs(1), hand)) // the baseline is over it
+	cfg := Scenes()
+	cfg.Given = []space.Arch{base, hand, hand}
+	r, err := Run(context.Background(), cfg, sp, newOracle(hand), []Limit{limit})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first := r.All[0]; first.Arch != hand || first.Origin != Given {
+		t.Errorf("the first network is %v (%s), not the given %v", first.Arch, first.Origin, hand)
+	}
+	if len(r.All) != cfg.Evaluations() {
+		t.Errorf("%d evaluations, asked for %d", len(r.All), cfg.Evaluations())
+	}
+	for _, e := range r.All[1:] {
+		if e.Origin == Given || e.Arch == base {
+			t.Errorf("network %d of generation %d is %v (%s)", e.Index, e.Generation, e.Arch, e.Origin)
+		}
+	}
+	if r.Best.Arch != hand {
+		t.Errorf("the best is %v with %.3f, though %v scores 1", r.Best.Arch, r.Best.MIoU, hand)
+	}
+}
+
 func TestRun_HoldsItsPromises(t *testing.T) {
 	sp := space.Default()
 	limits := []Limit{macs(32), params(0.8)}

@@ -220,6 +220,7 @@ func (h Header) settings() []setting {
 		{"mutation probability", fmt.Sprint(c.MutateProb)},
 		{"tries", fmt.Sprint(c.MaxTries)},
 		{"random search", fmt.Sprint(c.Random)},
+		{"given networks", fmt.Sprint(c.Given)},
 		{"fingerprint", strconv.Quote(c.Fingerprint)},
 	}
 	for _, l := range h.Limits {

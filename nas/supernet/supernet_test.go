@@ -424,6 +424,7 @@ func TestLayers_SessionAgreesWithTheTape(t *testing.T) {
 			t.Errorf("%v: session and tape agree on %.4f of the pixels", a, share)
 		}
 		r.logitsAgree(t, layers, out.Logits.Tensor())
+		r.outlineMeasures(t, m, layers)
 	}
 }
 

@@ -1,0 +1,42 @@
+package supernet
+
+import (
+	"reflect"
+	"testing"
+
+	"github.com/segnas/segnas/gobind"
+)
+
+// outlineMeasures holds the outline of a network against the network.
+func (r *rig) outlineMeasures(t *testing.T, m *Plain, layers []gobind.Layer) {
+	t.Helper()
+	outline := Outline(m.Network(), m.Arch())
+	if len(outline) != len(layers) {
+		t.Fatalf("an outline of %d layers for %d", len(outline), len(layers))
+	}
+	for i, l := range layers {
+		o := outline[i]
+		if len(o.Weights) != len(l.Weights) || len(o.Bias) != len(l.Bias) {
+			t.Errorf("layer %d: %d weights and %d biases in the outline, %d and %d in the network", i, len(o.Weights), len(o.Bias), len(l.Weights), len(l.Bias))
+		}
+		o.Weights, o.Bias, l.Weights, l.Bias = nil, nil, nil, nil
+		if !reflect.DeepEqual(o, l) {
+			t.Errorf("layer %d: %+v in the outline, %+v in the network", i, o, l)
+		}
+	}
+	for _, precision := range []gobind.Precision{gobind.Float32, gobind.BFloat16} {
+		if precision == gobind.BFloat16 && !r.ctx.BF16() {
+			continue
+		}
+		o := gobind.SessionOptions{Precision: precision}
+		session, err := r.ctx.NewSession(layers, 2, rigH, rigW, 3, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		activations, weights, err := r.ctx.MeasureSession(outline, 2, rigH, rigW, 3, o)
+		if err != nil || activations != session.ActivationBytes() || weights != session.WeightBytes() {
+			t.Errorf("%v: measured %d and %d bytes (%v), the session has %d and %d", precision, activations, weights, err, session.ActivationBytes(), session.WeightBytes())
+		}
+		session.Close()
+	}
+}
