@@ -13,6 +13,7 @@ class Step:
 
     def __init__(self, kind, inputs, output, **settings):
         self.kind, self.inputs, self.output = kind, inputs, output
+        self.name = output.replace(".", "_")
         self.__dict__.update(settings)
 
 
@@ -27,6 +28,10 @@ class Graph:
         self.shapes[self.input] = shape[1:]
         self.steps = [self._step(node, constants) for node in graph.node]
         self._fold_relu()
+        self.logits = next((s.inputs[0] for s in reversed(self.steps) if s.kind == "Resize" and self.labelled()), self.output)
+
+    def labelled(self):
+        return any(step.kind == "ArgMax" for step in self.steps)
 
     def _step(self, node, constants):
         settings = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
