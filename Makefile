@@ -10,10 +10,10 @@ BENCHTIME ?= 1s
 CMAKE_GENERATE = cmake -S . -DCMAKE_BUILD_TYPE=$(TYPE) $(if $(shell command -v ninja),-G Ninja)
 
 .DEFAULT_GOAL := help
-.PHONY: help lib install cuda test opcheck bench sanitize race fmt lint stamp clean
+.PHONY: help lib install cuda test opcheck bench bench-peers sanitize race fmt lint stamp clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 lib: stamp ## build libsegnas.so and libsegnas.a with CMake, in BUILD/lib (BUILD=build)
 	$(CMAKE_GENERATE) -B $(BUILD)
@@ -37,6 +37,11 @@ opcheck: stamp ## check every operation against its double-precision reference, 
 
 bench: stamp ## time the operations; Go's benchmark format on stdout (BENCH=regexp chooses)
 	@go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) ./bench
+
+bench-peers: stamp ## time networks against other runtimes, set up in .venv (PEERS, WORKS, SIZES, THREADS, PRECISIONS choose; JSON=1)
+	@bench/peers/run.sh $(if $(PEERS),--peers $(PEERS)) $(if $(WORKS),--works $(WORKS)) $(if $(SIZES),--sizes $(SIZES)) \
+		$(if $(THREADS),--threads $(THREADS)) $(if $(PRECISIONS),--precisions $(PRECISIONS)) $(if $(SECONDS),--seconds $(SECONDS)) \
+		$(if $(filter-out 0,$(JSON)),--json)
 
 sanitize: stamp ## run all C++ tests under the address and undefined-behaviour sanitizers
 	$(CMAKE_GENERATE) -B $(BUILD)/sanitize -DSEGNAS_SANITIZE=address,undefined
