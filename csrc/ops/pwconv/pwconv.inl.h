@@ -13,8 +13,8 @@ static int64_t pwconv_partial_floats(int64_t m, int64_t n) { return outer_floats
 static int64_t pwconv_partial_scratch_floats(int64_t m, int64_t n) { return outer_scratch_floats(m, n); }
 
 static void pwconv_weight_slab(const float *x, int64_t x_pitch, const float *dy, int64_t dy_pitch, int64_t pixels, int64_t m, int64_t n,
-                               float *partial, float *scratch) {
-  for (int64_t i = 0; i < outer_floats(m, n); i += kLanes) store(partial + i, zero());
+                               bool more, float *partial, float *scratch) {
+  for (int64_t i = 0; !more && i < outer_floats(m, n); i += kLanes) store(partial + i, zero());
   outer_product(x, x_pitch, dy, dy_pitch, pixels, m, n, partial, scratch);
 }
 
