@@ -2,5 +2,5 @@
 #ifndef SEGNAS_STAMP_H
 #define SEGNAS_STAMP_H
 /* Of segnas.h and backend.h: a plug-in of another interface is refused. */
-#define SEGNAS_INTERFACE_HASH 0x18ab977d21f35ac8ull
+#define SEGNAS_INTERFACE_HASH 0x95cdfef719da54b5ull
 #endif

@@ -19,7 +19,8 @@ struct BatchnormSums {
   int64_t pitch, pixels, channels;
   const float *shift;  // [channels]
   float *block;        // workspace [2][channels]
-  double *sums;        // [2][channels], overwritten
+  double *sums;        // [2][channels], overwritten, or added to when more
+  bool more = false;
 };
 
 // y = (x - mean) scale + beta, then max(., 0) when relu. y may be x.
@@ -46,7 +47,8 @@ struct BatchnormGradientSums {
   float *dx;  // or NULL
   int64_t dx_pitch;
   float *block;  // workspace [2][channels]
-  double *sums;  // [2][channels], overwritten
+  double *sums;  // [2][channels], overwritten, or added to when more
+  bool more = false;
 };
 
 // dx = scale (g - centre - (x - mean) slope), centre = mean(g), slope = inv_std^2 mean(g (x - mean)). dx may be dy.

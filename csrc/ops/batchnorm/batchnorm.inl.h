@@ -74,7 +74,7 @@ static inline void add_moments_of(const BatchnormSums &a, const float *x) {
 
 template <int kRows>
 static void sums_all(const BatchnormSums &a) {
-  start_sums(a.channels, a.sums);
+  if (!a.more) start_sums(a.channels, a.sums);
   for (int64_t begin = 0; begin < a.pixels; begin += kBatchnormBlock) {
     int64_t end = begin + kBatchnormBlock < a.pixels ? begin + kBatchnormBlock : a.pixels;
     start_block(a.channels, a.block);
@@ -151,7 +151,7 @@ static inline void add_gradients_of(const BatchnormGradientSums &a, int64_t p) {
 
 template <bool kRelu, bool kFrozen, int kRows>
 static void gradient_sums_all(const BatchnormGradientSums &a) {
-  start_sums(a.channels, a.sums);
+  if (!a.more) start_sums(a.channels, a.sums);
   for (int64_t begin = 0; begin < a.pixels; begin += kBatchnormBlock) {
     int64_t end = begin + kBatchnormBlock < a.pixels ? begin + kBatchnormBlock : a.pixels;
     start_block(a.channels, a.block);
