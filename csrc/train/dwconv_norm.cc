@@ -37,7 +37,7 @@ Span reach(const Window &d, int64_t column, int64_t column_end) {
   return {std::max<int64_t>(0, column * d.stride - d.k / 2), std::min(d.in_w, (column_end - 1) * d.stride + d.k - d.k / 2)};
 }
 
-// The last rows of a stretch of columns, made by `make(row, floats)` when they are first wanted, in order. Rows outside the picture are NULL.
+// The last rows of a stretch of columns, made, while the row below is asked for, by `make(row, floats)` when they are first wanted, in order. Rows outside the picture are NULL.
 template <class Make>
 class Ring {
  public:
@@ -77,7 +77,7 @@ void forward_tile(const Kernels &kernels, const DepthwiseForward &f, const Tilin
   const Rows picture = f.x.from(tile.picture * d.in_h * d.in_w);
   const int64_t c = d.in_channels, half = d.k / 2, row_floats = span.size() * c;
   Ring ring(ring_memory, (kForwardRows - 1) * d.stride + d.k, row_floats, d.in_h, tile.row * d.stride - half, [&](int64_t row, float *to) {
-    apply_norm(kernels, f.x_norm, picture.from(row * d.in_w + span.begin), span.size(), c, {to, c});
+    apply_norm(kernels, f.x_norm, picture.from(row * d.in_w + span.begin), span.size(), c, {to, c}, d.in_w * f.x.pitch);
   });
   DwconvRow *kernel = kernels.dwconv.row[(d.k - 3) / 2][d.stride - 1];
   for (int64_t i = tile.row; i < tile.row_end; i += kForwardRows) {
@@ -201,12 +201,12 @@ void backward_tile(const Kernels &kernels, const DepthwiseBackward &b, const Til
   const Span dy_span = {std::max<int64_t>(0, tile.column - margin), std::min(d.out_w, tile.column_end + margin)};
   const Rows x = b.x.from(tile.picture * d.in_h * d.in_w);
   Ring x_ring(x_memory, x_ring_rows(d), span.size() * c, d.in_h, tile.row * d.stride - half, [&](int64_t row, float *to) {
-    apply_norm(kernels, b.x_norm, x.from(row * d.in_w + span.begin), span.size(), c, {to, c});
+    apply_norm(kernels, b.x_norm, x.from(row * d.in_w + span.begin), span.size(), c, {to, c}, d.in_w * x.pitch);
   });
   const bool halo = b.dx.at != nullptr;
   Ring dy_ring(dy_memory, dy_ring_rows(d), dy_span.size() * c, d.out_h, tile.row - (halo ? rows_behind(d) : 0), [&](int64_t row, float *to) {
     const int64_t at = (tile.picture * d.out_h + row) * d.out_w + dy_span.begin;
-    apply_gradient(kernels, b.y_norm, b.y.from(at), b.da.from(at), dy_span.size(), c, {to, c});
+    apply_gradient(kernels, b.y_norm, b.y.from(at), b.da.from(at), dy_span.size(), c, {to, c}, d.out_w * b.y.pitch);
   });
   std::fill_n(weight_sums, dwconv_sums_floats(kernels.lanes, d.k, c), 0.0f);
   for (int64_t i = tile.row; i < tile.row_end; i += kBackwardRows) {

@@ -58,15 +58,19 @@ struct Rows {
   Rows from(int64_t pixel) const { return {at + pixel * pitch, pitch}; }
 };
 
-// y = the activation of x.
-inline void apply_norm(const Kernels &kernels, const Norm &norm, Rows x, int64_t pixels, int64_t channels, Rows y) {
-  kernels.batchnorm.apply({x.at, x.pitch, y.at, y.pitch, pixels, channels, norm.mean, norm.scale, norm.beta, norm.relu});
+// How far ahead of its use memory is asked for where it is read in order: 2 KiB.
+constexpr int64_t kAheadFloats = 512;
+
+// y = the activation of x. ahead: how many floats further on x is read next.
+inline void apply_norm(const Kernels &kernels, const Norm &norm, Rows x, int64_t pixels, int64_t channels, Rows y, int64_t ahead = kAheadFloats) {
+  kernels.batchnorm.apply({x.at, x.pitch, y.at, y.pitch, pixels, channels, norm.mean, norm.scale, norm.beta, norm.relu, ahead});
 }
 
 // dx = the gradient of x, given da, that of its activation.
-inline void apply_gradient(const Kernels &kernels, const Norm &norm, Rows x, Rows da, int64_t pixels, int64_t channels, Rows dx) {
+inline void apply_gradient(const Kernels &kernels, const Norm &norm, Rows x, Rows da, int64_t pixels, int64_t channels, Rows dx,
+                           int64_t ahead = kAheadFloats) {
   kernels.batchnorm.gradient({x.at, x.pitch, da.at, da.pitch, pixels, channels, norm.mean, norm.scale, norm.beta, norm.centre, norm.slope, norm.relu,
-                              dx.at, dx.pitch});
+                              dx.at, dx.pitch, ahead});
 }
 
 // Two doubles a channel for every piece of a job, and a shift about which the piece's moments are taken.

@@ -31,6 +31,12 @@ int64_t block_pixels(int64_t cin, int64_t cout) { return std::clamp<int64_t>((in
 // Pixels of a piece of the forward pass: at most 64 pieces, whose statistics are then put together.
 int64_t forward_piece(int64_t pixels) { return std::max<int64_t>(48, ((pixels + 63) / 64 + 23) / 24 * 24); }
 
+// Pixels [at, end) of dense rows, at most `most` of them, to be read next.
+PwconvAhead ahead_of(Rows rows, int64_t channels, int64_t at, int64_t end, int64_t most) {
+  if (rows.at == nullptr || rows.pitch != channels || at >= end) return {nullptr, nullptr};
+  return {rows.at + at * channels, rows.at + std::min(at + most, end) * channels};
+}
+
 struct PointwiseForward {
   Pointwise shape;
   Norm norm;
@@ -50,7 +56,8 @@ void forward_blocks(const Kernels &kernels, const PointwiseForward &f, int64_t f
       apply_norm(kernels, f.norm, x, pixels, p.cin, activation);
       x = activation;
     }
-    kernels.pwconv.rows(x.at, x.pitch, pixels, f.packed, p.cin, p.cout, f.bias, nullptr, 0, false, y.at, y.pitch);
+    kernels.pwconv.rows_ahead(x.at, x.pitch, pixels, f.packed, p.cin, p.cout, f.bias, y.at, y.pitch,
+                              ahead_of(p.x, p.cin, first + at + block, first + count, block));
     if (f.sums) f.sums.measure(kernels, piece, worker, at == 0, y, pixels);
   }
 }
@@ -100,7 +107,7 @@ namespace {
 struct PointwiseBackward {
   Pointwise shape;
   Norm x_norm, y_norm;
-  Rows y, dx;  // y of y_norm alone; dx.at NULL: not wanted
+  Rows y = {nullptr, 0}, dx = {nullptr, 0};  // y of y_norm alone; dx.at NULL: not wanted
   float *packed = nullptr, *partials = nullptr;
   int64_t partial = 0;  // floats from one slab's partial sums to the next
   PieceSums sums;
@@ -118,6 +125,7 @@ int64_t backward_block(const Pointwise &p) { return p.cin + p.cout <= 512 ? 128 
 void backward_slab(const Kernels &kernels, const PointwiseBackward &b, int64_t first, int64_t count, int64_t slab, int worker, const PointwiseWork &work) {
   const Pointwise &p = b.shape;
   const int64_t block = backward_block(p);
+  const bool wide_input = p.cin > p.cout;  // what the weight's gradient, which comes last, asks for ahead
   for (int64_t at = 0; at < count; at += block) {
     const int64_t pixels = std::min(block, count - at);
     Rows x = p.x.from(first + at), dy = p.y.from(first + at);
@@ -128,7 +136,8 @@ void backward_slab(const Kernels &kernels, const PointwiseBackward &b, int64_t f
     }
     if (b.dx.at) {
       const Rows dx = b.dx.from(first + at);
-      kernels.pwconv.rows(dy.at, dy.pitch, pixels, b.packed, p.cout, p.cin, nullptr, nullptr, 0, false, dx.at, dx.pitch);
+      kernels.pwconv.rows_ahead(dy.at, dy.pitch, pixels, b.packed, p.cout, p.cin, nullptr, dx.at, dx.pitch,
+                                ahead_of(b.y, p.cout, first + at + block, first + count, block));
       if (b.sums) b.sums.add_gradient(kernels, slab, worker, at == 0, b.x_norm, x, dx, pixels);
     }
     if (b.x_norm) {
@@ -136,7 +145,8 @@ void backward_slab(const Kernels &kernels, const PointwiseBackward &b, int64_t f
       apply_norm(kernels, b.x_norm, x, pixels, p.cin, activation);
       x = activation;
     }
-    kernels.pwconv.weight_slab(x.at, x.pitch, dy.at, dy.pitch, pixels, p.cin, p.cout, at > 0, b.partials + slab * b.partial, work.outer);
+    kernels.pwconv.weight_slab(x.at, x.pitch, dy.at, dy.pitch, pixels, p.cin, p.cout, at > 0,
+                               ahead_of(wide_input ? p.x : p.y, wide_input ? p.cin : p.cout, first + at + block, first + count, block), b.partials + slab * b.partial, work.outer);
   }
 }
 
@@ -182,7 +192,6 @@ segnas_status segnas_pwconv_norm_backward(segnas_stream *s, const segnas_tensor 
                                           segnas_error *err) {
   SEGNAS_ENTER(s, err);
   PointwiseBackward b;
-  b.dx = {nullptr, 0};
   Pairs pairs;
   int64_t dw_pitch;
   SEGNAS_TRY(check_pointwise(s, __func__, x, w, "da", da, &b.shape, err));

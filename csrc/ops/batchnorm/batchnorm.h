@@ -32,6 +32,7 @@ struct BatchnormApply {
   int64_t pixels, channels;
   const float *mean, *scale, *beta;  // [channels]
   int32_t relu;
+  int64_t ahead = 0;  // x this many floats further on is asked for, to be read soon; 0: nothing is
 };
 
 // With g = dy, masked by the forward value's sign when relu: sums[0][c] = sum of g, sums[1][c] = sum of g (x - mean). Frozen statistics
@@ -62,6 +63,7 @@ struct BatchnormGradient {
   int32_t relu;
   float *dx;
   int64_t dx_pitch;
+  int64_t ahead = 0;  // x and dy this many floats further on are asked for, to be read soon; 0: nothing is
 };
 
 struct BatchnormKernels {
