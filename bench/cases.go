@@ -32,9 +32,10 @@ func operationsOf(l layer) []operation {
 	case "dwconv":
 		ops := convolution(l, x, f32(l.kernel*l.kernel, l.inC), y,
 			(*gobind.Stream).DWConvForward, (*gobind.Stream).DWConvBackwardInput, (*gobind.Stream).DWConvBackwardWeight)
-		return append(ops, batchNorm(l, y)...)
+		ops = append(ops, batchNorm(l, y)...)
+		return append(ops, normed(l, x, f32(l.kernel*l.kernel, l.inC), y)...)
 	case "pwconv":
-		return pointwise(l, x, f32(l.inC, l.outC), y)
+		return append(pointwise(l, x, f32(l.inC, l.outC), y), normed(l, x, f32(l.inC, l.outC), y)...)
 	case "upsample_add":
 		return []operation{{"upsample_add_forward", l, 0, int64(4*l.inputs() + 8*l.outputs()), []tensor{x, y, y},
 			func(s *gobind.Stream, t []gobind.Tensor) error {
@@ -93,6 +94,28 @@ func batchNorm(l layer, y tensor) []operation {
 				return s.BatchNormBackward(t[0], t[1], t[2], t[3], t[4], t[5], true, false, false, t[6], t[7], t[8])
 			}},
 	}
+}
+
+// normed is a convolution as training runs it, between normalised activations: forward x is read and y written; backward x, y and y's gradient
+// are read and x's gradient is written, for both gradients and the sums. What batch norm adds is no pass of its own.
+func normed(l layer, x, w, y tensor) []operation {
+	xNorm, yNorm, xPairs, yPairs := f32(gobind.NormRows, l.inC), f32(gobind.NormRows, l.outC), tensor{gobind.F64, []int{2, l.inC}}, tensor{gobind.F64, []int{2, l.outC}}
+	forward := operation{l.op + "_norm_forward", l, l.macs(), int64(4 * (l.inputs() + l.weights() + l.outputs())), []tensor{x, xNorm, w, y, yPairs},
+		func(s *gobind.Stream, t []gobind.Tensor) error {
+			if l.op == "dwconv" {
+				return s.DWConvNormForward(t[0], t[1], true, t[2], l.stride, t[3], t[4])
+			}
+			return s.PWConvNormForward(t[0], t[1], true, t[2], gobind.Tensor{}, t[3], t[4])
+		}}
+	backward := operation{l.op + "_norm_backward", l, 2 * l.macs(), int64(4 * (2*l.inputs() + 2*l.weights() + 2*l.outputs())),
+		[]tensor{x, xNorm, w, y, yNorm, y, w, x, xPairs},
+		func(s *gobind.Stream, t []gobind.Tensor) error {
+			if l.op == "dwconv" {
+				return s.DWConvNormBackward(t[0], t[1], true, t[2], l.stride, t[3], t[4], true, t[5], false, t[6], t[7], t[8])
+			}
+			return s.PWConvNormBackward(t[0], t[1], true, t[2], t[3], t[4], true, t[5], false, t[6], t[7], t[8])
+		}}
+	return []operation{forward, backward}
 }
 
 // labelling upsamples the logits to the picture's size inside the kernel: for the label map, and for the loss.

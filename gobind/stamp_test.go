@@ -49,7 +49,7 @@ func TestUnity_CompilesEverySource(t *testing.T) {
 			}
 		}
 	}
-	for _, pattern := range []string{"core/*.cc", "isa/*.cc", "model/*.cc", "ops/*/*.cc"} {
+	for _, pattern := range []string{"core/*.cc", "isa/*.cc", "model/*.cc", "ops/*/*.cc", "train/*.cc"} {
 		sources, err := filepath.Glob("../csrc/" + pattern)
 		if err != nil {
 			t.Fatal(err)

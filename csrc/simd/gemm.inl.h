@@ -14,6 +14,12 @@ struct Epilogue {
   bool relu;
 };
 
+// Memory that the next product reads: tiles ask for a line of it a step, into the second-level cache, so that memory and multiplications overlap.
+// A tile that has begun may ask for some lines beyond the end, which does no harm.
+struct Ahead {
+  const char *at, *end;
+};
+
 static inline int64_t panel_floats(int64_t k, int64_t n) { return (n + kPanel - 1) / kPanel * kPanel * k; }
 
 // b: [k, n] with row pitch ldb; transposed: b is [n, k] with row pitch ldb and its transpose is packed.
@@ -31,9 +37,9 @@ static void pack_panels(const float *b, int64_t ldb, bool transposed, int64_t k,
   }
 }
 
-template <int kRows>
+template <int kRows, bool kAhead = false>
 static inline void gemm_tile(const float *a, int64_t lda, const float *panel, int64_t k, int64_t column, int cols, const Epilogue &e, int64_t row,
-                             float *c, int64_t ldc) {
+                             float *c, int64_t ldc, Ahead *ahead = nullptr) {
   F32 acc[kRows][2];
   F32 start0 = e.bias ? load_first(e.bias + column, cols) : zero();
   F32 start1 = e.bias ? load_first(e.bias + column + kLanes, cols - kLanes) : zero();
@@ -42,7 +48,9 @@ static inline void gemm_tile(const float *a, int64_t lda, const float *panel, in
     acc[r][0] = start0;
     acc[r][1] = start1;
   }
+  const char *line = kAhead ? ahead->at : nullptr;
   for (int64_t i = 0; i < k; i++, panel += kPanel) {
+    if constexpr (kAhead) __builtin_prefetch(line + i * 64, 0, 2);
     F32 b0 = load(panel), b1 = load(panel + kLanes);
 #pragma GCC unroll 12
     for (int r = 0; r < kRows; r++) {
@@ -51,6 +59,7 @@ static inline void gemm_tile(const float *a, int64_t lda, const float *panel, in
       acc[r][1] = fma(x, b1, acc[r][1]);
     }
   }
+  if constexpr (kAhead) ahead->at = line + k * 64;
   const float *residual = e.residual ? e.residual + row * e.residual_pitch + column : nullptr;
 #pragma GCC unroll 12
   for (int r = 0; r < kRows; r++) {
@@ -85,7 +94,7 @@ static inline void gemm_tail(int64_t rows, const float *a, int64_t lda, const fl
 
 // Rows are taken in blocks whose A stays in L2 while the panels pass by; each panel stays in L1 over the block's tiles.
 static void gemm_rows(const float *a, int64_t lda, int64_t rows, const float *panels, int64_t k, int64_t n, const Epilogue &e, float *c,
-                      int64_t ldc) {
+                      int64_t ldc, Ahead ahead = {nullptr, nullptr}) {
   constexpr int64_t kBlockFloats = 24 * 1024;
   int64_t block = kBlockFloats / k / kTileRows * kTileRows;
   if (block < kTileRows) block = kTileRows;
@@ -95,6 +104,8 @@ static void gemm_rows(const float *a, int64_t lda, int64_t rows, const float *pa
     for (int64_t column = 0; column < n; column += kPanel, panel += k * kPanel) {
       int cols = (int)(n - column < kPanel ? n - column : kPanel);
       int64_t row = first;
+      for (; row + kTileRows <= end && ahead.at < ahead.end; row += kTileRows)
+        gemm_tile<kTileRows, true>(a + row * lda, lda, panel, k, column, cols, e, row, c + row * ldc + column, ldc, &ahead);
       for (; row + kTileRows <= end; row += kTileRows)
         gemm_tile<kTileRows>(a + row * lda, lda, panel, k, column, cols, e, row, c + row * ldc + column, ldc);
       gemm_tail<kTileRows - 1>(end - row, a + row * lda, lda, panel, k, column, cols, e, row, c + row * ldc + column, ldc);
@@ -116,25 +127,36 @@ static inline int64_t outer_scratch_floats(int64_t m, int64_t n) {
   return kOuterChunk * (outer_strips(m) * kTileRows + outer_panels(n) * kPanel);
 }
 
+// Pixels in blocks, so that the lines of x that two strips share are still in L1 when the second one comes. A store is a whole vector: what it
+// writes beyond the strip's rows is overwritten by the next pixel. The last pixel writes no more than its own, since the strip after it has begun.
+static_assert(kTileRows <= kLanes, "a strip's pixel is one vector");
 static void pack_strips(const float *x, int64_t ldx, int64_t pixels, int64_t m, float *strips) {
-  for (int64_t i = 0; i < m; i += kTileRows) {
-    int64_t rows = m - i < kTileRows ? m - i : kTileRows;
-    for (int64_t p = 0; p < pixels; p++, strips += kTileRows) {
-      const float *from = x + p * ldx + i;
-      if (rows == kTileRows) {
-        for (int r = 0; r < kTileRows; r++) strips[r] = from[r];
-      } else {
-        for (int r = 0; r < kTileRows; r++) strips[r] = r < rows ? from[r] : 0.0f;
+  constexpr int64_t kBlock = 16;
+  for (int64_t first = 0; first < pixels; first += kBlock) {
+    int64_t end = first + kBlock < pixels ? first + kBlock : pixels;
+    for (int64_t i = 0; i < m; i += kTileRows) {
+      int rows = (int)(m - i < kTileRows ? m - i : kTileRows);
+      float *to = strips + i * pixels;
+      for (int64_t p = first; p < end; p++) {
+        F32 v = load_first(x + p * ldx + i, rows);
+        if (p + 1 < pixels) {
+          store(to + p * kTileRows, v);
+        } else {
+          store_first(to + p * kTileRows, v, kTileRows);
+        }
       }
     }
   }
 }
 
-static inline void outer_tile(const float *strip, const float *panel, int64_t pixels, float *tile) {
+template <bool kAhead>
+static inline void outer_tile(const float *strip, const float *panel, int64_t pixels, float *tile, Ahead *ahead) {
   F32 acc[kTileRows][2];
 #pragma GCC unroll 12
   for (int r = 0; r < kTileRows; r++) acc[r][0] = acc[r][1] = zero();
+  const char *line = kAhead ? ahead->at : nullptr;
   for (int64_t p = 0; p < pixels; p++, strip += kTileRows, panel += kPanel) {
+    if constexpr (kAhead) __builtin_prefetch(line + p * 64, 0, 2);
     F32 b0 = load(panel), b1 = load(panel + kLanes);
 #pragma GCC unroll 12
     for (int r = 0; r < kTileRows; r++) {
@@ -143,6 +165,7 @@ static inline void outer_tile(const float *strip, const float *panel, int64_t pi
       acc[r][1] = fma(x, b1, acc[r][1]);
     }
   }
+  if constexpr (kAhead) ahead->at = line + pixels * 64;
 #pragma GCC unroll 12
   for (int r = 0; r < kTileRows; r++, tile += kPanel) {
     store(tile, add(load(tile), acc[r][0]));
@@ -152,7 +175,7 @@ static inline void outer_tile(const float *strip, const float *panel, int64_t pi
 
 // c (outer_floats) += X^T Y; scratch: outer_scratch_floats.
 static void outer_product(const float *x, int64_t ldx, const float *y, int64_t ldy, int64_t pixels, int64_t m, int64_t n, float *c,
-                          float *scratch) {
+                          float *scratch, Ahead ahead) {
   float *strips = scratch;
   float *panels = scratch + kOuterChunk * outer_strips(m) * kTileRows;
   for (int64_t first = 0; first < pixels; first += kOuterChunk) {
@@ -160,8 +183,15 @@ static void outer_product(const float *x, int64_t ldx, const float *y, int64_t l
     pack_strips(x + first * ldx, ldx, chunk, m, strips);
     pack_panels(y + first * ldy, ldy, false, chunk, n, panels);
     for (int64_t j = 0; j < outer_panels(n); j++)
-      for (int64_t i = 0; i < outer_strips(m); i++)
-        outer_tile(strips + i * chunk * kTileRows, panels + j * chunk * kPanel, chunk, c + (i * outer_panels(n) + j) * kTileRows * kPanel);
+      for (int64_t i = 0; i < outer_strips(m); i++) {
+        const float *strip = strips + i * chunk * kTileRows, *panel = panels + j * chunk * kPanel;
+        float *tile = c + (i * outer_panels(n) + j) * kTileRows * kPanel;
+        if (ahead.at < ahead.end) {
+          outer_tile<true>(strip, panel, chunk, tile, &ahead);
+        } else {
+          outer_tile<false>(strip, panel, chunk, tile, nullptr);
+        }
+      }
   }
 }
 

@@ -14,6 +14,7 @@ void add_dwconv(std::vector<Function> &functions);
 void add_elementwise(std::vector<Function> &functions);
 void add_ktransform(std::vector<Function> &functions);
 void add_loss(std::vector<Function> &functions);
+void add_norm(std::vector<Function> &functions);
 void add_optimiser(std::vector<Function> &functions);
 void add_pwconv(std::vector<Function> &functions);
 void add_upsample(std::vector<Function> &functions);
@@ -24,18 +25,19 @@ void prove_dwconv(GradientProof &proof);
 void prove_elementwise(GradientProof &proof);
 void prove_ktransform(GradientProof &proof);
 void prove_loss(GradientProof &proof);
+void prove_norm(GradientProof &proof);
 void prove_pwconv(GradientProof &proof);
 void prove_upsample(GradientProof &proof);
 
 inline std::vector<Function> all_functions() {
   std::vector<Function> functions;
-  for (auto add : {add_conv3x3, add_dwconv, add_pwconv, add_ktransform, add_batchnorm, add_elementwise, add_upsample, add_loss, add_optimiser})
+  for (auto add : {add_conv3x3, add_dwconv, add_pwconv, add_ktransform, add_batchnorm, add_norm, add_elementwise, add_upsample, add_loss, add_optimiser})
     add(functions);
   return functions;
 }
 
 inline void prove_all(GradientProof &proof) {
-  for (auto prove : {prove_conv3x3, prove_dwconv, prove_pwconv, prove_ktransform, prove_batchnorm, prove_elementwise, prove_upsample, prove_loss})
+  for (auto prove : {prove_conv3x3, prove_dwconv, prove_pwconv, prove_ktransform, prove_batchnorm, prove_norm, prove_elementwise, prove_upsample, prove_loss})
     prove(proof);
 }
 

@@ -36,92 +36,74 @@ func (b *BatchNorm) ResetStatistics(stream *gobind.Stream) error {
 	return stream.Fill(b.Variance, 1)
 }
 
-// normalisation is what a batch norm's backward pass needs.
+// Batch norm is lazy: a convolution leaves its raw result and a norm, from which whoever reads it computes the activation on the way, and
+// whoever reads its gradient computes that from the activation's. So neither passes through memory.
+
+// normalisation is the batch norm behind a convolution.
 type normalisation struct {
-	bn           *BatchNorm
-	x            gobind.Tensor // the convolution's result
-	block        int32         // its memory
-	mean, invStd gobind.Tensor
-	relu, frozen bool
+	bn     *BatchNorm // nil: none
+	frozen bool
+}
+
+// source is how a layer reads a value: the activation, or a raw result with its norm.
+type source struct {
+	tensor, norm gobind.Tensor
+	relu         bool
+}
+
+// source returns v as it is read by a layer that takes norms.
+func (v *valueState) source() source {
+	if !v.plain.IsZero() {
+		return source{tensor: v.plain}
+	}
+	return source{v.tensor, v.norm, v.relu}
+}
+
+// plain returns v's activation for a layer that takes no norm. It is made at the first such use, and kept as long as v.
+func (t *Tape) plain(v Value) gobind.Tensor {
+	s := &t.values[v.index]
+	if s.norm.IsZero() {
+		return s.tensor
+	}
+	if s.plain.IsZero() {
+		y, block := t.like(s.tensor)
+		if t.err != nil {
+			return s.tensor
+		}
+		t.count(opBatchNormApply, t.clock(), t.stream.NormForward(s.tensor, s.norm, s.relu, y))
+		s.plain, s.plainBlock = y, block
+	}
+	return s.plain
 }
 
 // prefix returns the first c elements of a vector.
 func prefix(v gobind.Tensor, c int) gobind.Tensor { return v.Slice(0, 0, c) }
 
-// normalise computes y from x, which may be the same tensor, and what the backward pass needs.
-func (t *Tape) normalise(bn *BatchNorm, x, y gobind.Tensor, relu bool, mode Mode) (mean, invStd gobind.Tensor) {
+// pixelsOf is how many pixels an activation has.
+func pixelsOf(x gobind.Tensor) int { return x.Elements() / x.Last() }
+
+// norm makes the norm of x, from its moments where the mode wants the batch's own statistics.
+func (t *Tape) norm(bn *BatchNorm, x, moments gobind.Tensor, mode Mode) gobind.Tensor {
 	c := x.Last()
+	norm := t.scratch(gobind.NormRows, c)
 	gamma, beta := prefix(bn.Gamma.Value, c), prefix(bn.Beta.Value, c)
-	runningMean, runningVariance := prefix(bn.Mean, c), prefix(bn.Variance, c)
+	mean, variance := prefix(bn.Mean, c), prefix(bn.Variance, c)
 	if mode.batchStatistics() {
-		mean, invStd = t.scratch(c), t.scratch(c)
-		t.count(opBatchNorm, t.clock(), t.stream.BatchNormForward(x, gamma, beta, normEpsilon, mode.batchUpdate(), relu,
-			runningMean, runningVariance, mean, invStd, y))
-		return mean, invStd
+		t.count(opBatchNorm, t.clock(), t.stream.NormFromMoments(moments, pixelsOf(x), gamma, beta, normEpsilon, mode.batchUpdate(), mean, variance, norm))
+	} else {
+		t.count(opBatchNorm, t.clock(), t.stream.NormFromStatistics(mean, variance, gamma, beta, normEpsilon, norm))
 	}
-	t.count(opBatchNormInference, t.clock(),
-		t.stream.BatchNormInference(x, gamma, beta, runningMean, runningVariance, normEpsilon, relu, y))
-	if mode.Trains() {
-		mean, invStd = runningMean, t.inverseDeviation(runningVariance)
-	}
-	return mean, invStd
+	return norm
 }
 
-// inverseDeviation computes 1/sqrt(variance + epsilon) as batch norm itself does: it normalises 1 with mean 0, scale 1 and shift 0.
-func (t *Tape) inverseDeviation(variance gobind.Tensor) gobind.Tensor {
-	c := variance.Last()
-	invStd := t.scratch(c)
-	zeros, ones, err := t.units.get(t, c)
-	if err != nil {
-		t.fail(err)
-		return invStd
+// normBackward computes the gradients of scale and shift from that of y's activation, and completes y's norm for readers of y's gradient.
+func (t *Tape) normBackward(n *normalisation, y *valueState, grad gobind.Tensor) {
+	c := y.tensor.Last()
+	if !y.summed {
+		y.sums = t.scratchPairs(c)
+		t.count(opBatchNormSums, t.clock(), t.stream.NormSums(y.tensor, y.norm, y.relu, grad, y.sums))
 	}
-	t.fail(t.stream.BatchNormInference(ones.Reshape(1, c), ones, zeros, zeros, variance, normEpsilon, false, invStd.Reshape(1, c)))
-	return invStd
-}
-
-// denormalise turns the gradient of a batch norm's result into that of its input, over the same memory when nobody else refers to it.
-// It takes over the reference to block and gives back the memory of the convolution's result.
-func (t *Tape) denormalise(n *normalisation, dy gobind.Tensor, block int32) (gobind.Tensor, int32) {
-	dx, dxBlock := dy, block
-	if !t.arena.sole(block) {
-		dx, dxBlock = t.like(dy)
-	}
-	c := n.x.Last()
 	dgamma, accumulate := t.touch(n.bn.Gamma, prefix(n.bn.Gamma.Value, c))
 	dbeta, _ := t.touch(n.bn.Beta, prefix(n.bn.Beta.Value, c))
-	t.count(opBatchNormBackward, t.clock(), t.stream.BatchNormBackward(n.x, dy, prefix(n.bn.Gamma.Value, c), prefix(n.bn.Beta.Value, c),
-		n.mean, n.invStd, n.relu, n.frozen, accumulate, dgamma, dbeta, dx))
-	if dxBlock != block {
-		t.arena.drop(block)
-	}
-	t.arena.drop(n.block)
-	n.block = noBlock
-	return dx, dxBlock
-}
-
-// unitVectors are constant vectors of zeros and ones, made when first wanted.
-type unitVectors struct{ zeros, ones gobind.Tensor }
-
-func (u *unitVectors) get(t *Tape, length int) (zeros, ones gobind.Tensor, err error) {
-	if u.zeros.IsZero() || u.zeros.Last() < length {
-		u.close()
-		pair, err := t.ctx.NewTensor(gobind.F32, 2, length)
-		if err != nil {
-			return zeros, ones, err
-		}
-		u.zeros = gobind.NewTensor(pair.Buffer, gobind.F32, 0, length)
-		u.ones = gobind.NewTensor(pair.Buffer, gobind.F32, length, length)
-		if err := t.stream.Fill(u.ones, 1); err != nil {
-			return zeros, ones, err
-		}
-	}
-	return prefix(u.zeros, length), prefix(u.ones, length), nil
-}
-
-func (u *unitVectors) close() {
-	if u.zeros.Buffer != nil {
-		u.zeros.Buffer.Close()
-	}
-	*u = unitVectors{}
+	t.count(opBatchNormBackward, t.clock(), t.stream.NormBackward(y.sums, pixelsOf(y.tensor), n.frozen, accumulate, y.norm, dgamma, dbeta))
 }

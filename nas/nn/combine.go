@@ -8,11 +8,12 @@ func (t *Tape) Add(x, branch Value) Value {
 	if !t.read(x, "residual") || !t.read(branch, "residual") {
 		return x
 	}
+	a, b := t.plain(x), t.plain(branch)
 	y, block := t.over(branch)
 	if t.err != nil {
 		return x
 	}
-	t.count(opAdd, t.clock(), t.stream.AddForward(x.tensor, branch.tensor, false, y))
+	t.count(opAdd, t.clock(), t.stream.AddForward(a, b, false, y))
 	return t.recordSum(sumBackward, x, branch, y, block)
 }
 
@@ -21,21 +22,27 @@ func (t *Tape) UpsampleAdd(x, a Value) Value {
 	if !t.read(x, "fuse") || !t.read(a, "fuse") {
 		return x
 	}
+	small, large := t.plain(x), t.plain(a)
 	y, block := t.over(a)
 	if t.err != nil {
 		return x
 	}
-	t.count(opUpsampleAdd, t.clock(), t.stream.UpsampleAddForward(x.tensor, a.tensor, gobind.Bilinear, y))
+	t.count(opUpsampleAdd, t.clock(), t.stream.UpsampleAddForward(small, large, gobind.Bilinear, y))
 	return t.recordSum(upsampleSumBackward, x, a, y, block)
 }
 
-// over returns the memory of v for a result that replaces it, or fresh memory when v is the caller's or somebody else read it.
+// over returns the memory of v's activation for a result that replaces it, or fresh memory when v is the caller's or somebody else read it.
 func (t *Tape) over(v Value) (gobind.Tensor, int32) {
 	s := &t.values[v.index]
-	if s.block == noBlock || s.reads > 1 {
+	if t.err != nil || s.block == noBlock || s.reads > 1 {
 		return t.like(v.tensor)
 	}
 	s.gone = true
+	if !s.plain.IsZero() {
+		y, block := s.plain, s.plainBlock
+		s.plain, s.plainBlock = gobind.Tensor{}, noBlock
+		return y, block
+	}
 	return v.tensor, t.arena.share(s.block)
 }
 

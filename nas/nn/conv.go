@@ -27,107 +27,128 @@ type convolution struct {
 // outputSize is the size of a convolution of padding k/2.
 func outputSize(size, stride int) int { return (size-1)/stride + 1 }
 
-// convolve computes a convolution to fresh memory.
-func (t *Tape) convolve(c *convolution, x gobind.Tensor) (gobind.Tensor, int32) {
-	channels := x.Last()
+// convolve computes a convolution of x to fresh memory, and with measure the moments of the result.
+func (t *Tape) convolve(c *convolution, x Value, measure bool) (y gobind.Tensor, block int32, moments gobind.Tensor) {
+	channels := x.Channels()
 	if c.kind != depthwiseConv {
 		channels = c.weight.Last()
 	}
-	y, block := t.activation(x.Shape[0], outputSize(x.Shape[1], c.stride), outputSize(x.Shape[2], c.stride), channels)
+	shape := x.tensor.Shape
+	y, block = t.activation(shape[0], outputSize(shape[1], c.stride), outputSize(shape[2], c.stride), channels)
 	if t.err != nil {
-		return y, block
+		return y, block, moments
 	}
+	if measure {
+		moments = t.scratchPairs(channels)
+	}
+	from := t.values[x.index].source()
 	switch c.kind {
 	case denseConv:
-		t.count(opConv3x3, t.clock(), t.stream.Conv3x3Forward(x, c.weight, c.stride, y))
+		t.count(opConv3x3, t.clock(), t.stream.Conv3x3NormForward(t.plain(x), c.weight, c.stride, y, moments))
 	case depthwiseConv:
-		t.count(opDWConv, t.clock(), t.stream.DWConvForward(x, c.weight, c.stride, y))
+		t.count(opDWConv, t.clock(), t.stream.DWConvNormForward(from.tensor, from.norm, from.relu, c.weight, c.stride, y, moments))
 	case pointwiseConv:
 		var bias gobind.Tensor
 		if c.bias != nil {
 			bias = c.bias.Value
 		}
-		t.count(opPWConv, t.clock(), t.stream.PWConvForward(x, c.weight, bias, y))
+		t.count(opPWConv, t.clock(), t.stream.PWConvNormForward(from.tensor, from.norm, from.relu, c.weight, bias, y, moments))
 	}
-	return y, block
+	return y, block, moments
 }
 
-// weightGradient adds the gradients of the weight and the bias.
-func (t *Tape) weightGradient(c *convolution, x, dy gobind.Tensor) {
-	if c.steps.count > 0 {
-		dw := t.scratch(c.weight.Shape[0], c.weight.Shape[1])
-		t.count(opDWConvWeight, t.clock(), t.stream.DWConvBackwardWeight(x, dy, c.stride, false, dw))
-		t.transformGradient(c, dw)
+// gradients computes the gradients of the weight and, where the input wants one, of the input from that of y's activation.
+func (t *Tape) gradients(c *convolution, input int32, y source, grad gobind.Tensor) {
+	x := &t.values[input]
+	var dx, sums gobind.Tensor
+	block := noBlock
+	from := x.source()
+	if x.wantsGrad {
+		dx, block = t.like(x.tensor)
+		// The sums of the only gradient that the input gets are taken while it is in cache.
+		if !from.norm.IsZero() && x.gradBlock == noBlock && x.reads == 1 {
+			sums = t.scratchPairs(x.tensor.Last())
+		}
+	}
+	dw, accumulate := t.weightGradient(c)
+	if t.err != nil {
+		t.arena.drop(block)
 		return
 	}
-	dw, accumulate := t.touch(c.param, c.weight)
 	switch c.kind {
 	case denseConv:
-		t.count(opConv3x3Weight, t.clock(), t.stream.Conv3x3BackwardWeight(x, dy, c.stride, accumulate, dw))
+		t.denseGradients(c, from, y, grad, accumulate, dw, dx)
 	case depthwiseConv:
-		t.count(opDWConvWeight, t.clock(), t.stream.DWConvBackwardWeight(x, dy, c.stride, accumulate, dw))
+		t.count(opDWConvBackward, t.clock(), t.stream.DWConvNormBackward(from.tensor, from.norm, from.relu, c.weight, c.stride,
+			y.tensor, y.norm, y.relu, grad, accumulate, dw, dx, sums))
 	case pointwiseConv:
-		t.count(opPWConvWeight, t.clock(), t.stream.PWConvBackwardWeight(x, dy, accumulate, dw))
+		t.count(opPWConvBackward, t.clock(), t.stream.PWConvNormBackward(from.tensor, from.norm, from.relu, c.weight,
+			y.tensor, y.norm, y.relu, grad, accumulate, dw, dx, sums))
 	}
 	if c.bias != nil {
 		db, accumulate := t.touch(c.bias, c.bias.Value)
-		t.count(opPWConvBias, t.clock(), t.stream.PWConvBackwardBias(dy, accumulate, db))
+		t.count(opPWConvBias, t.clock(), t.stream.PWConvBackwardBias(grad, accumulate, db))
+	}
+	if c.steps.count > 0 {
+		t.transformGradient(c, dw)
+	}
+	if x.wantsGrad {
+		t.addGrad(input, dx, block)
+		x.sums, x.summed = sums, !sums.IsZero()
 	}
 }
 
-// inputGradient passes the gradient on to the input, if that wants one.
-func (t *Tape) inputGradient(c *convolution, input int32, dy gobind.Tensor) {
-	x := &t.values[input]
-	if !x.wantsGrad {
+// weightGradient returns where the gradient of the weight goes, and whether it is added to what is there.
+func (t *Tape) weightGradient(c *convolution) (dw gobind.Tensor, accumulate bool) {
+	if c.steps.count > 0 {
+		return t.scratch(c.weight.Shape[0], c.weight.Shape[1]), false
+	}
+	return t.touch(c.param, c.weight)
+}
+
+// denseGradients is gradients for the 3x3 convolution, whose input wants a gradient in tests alone.
+func (t *Tape) denseGradients(c *convolution, x, y source, grad gobind.Tensor, accumulate bool, dw, dx gobind.Tensor) {
+	t.count(opConv3x3Weight, t.clock(), t.stream.Conv3x3NormBackwardWeight(x.tensor, c.stride, y.tensor, y.norm, y.relu, grad, accumulate, dw))
+	if dx.IsZero() {
 		return
 	}
-	dx, block := t.like(x.tensor)
+	dy, block := t.like(y.tensor)
 	if t.err != nil {
 		return
 	}
-	switch c.kind {
-	case denseConv:
-		t.count(opConv3x3Input, t.clock(), t.stream.Conv3x3BackwardInput(dy, c.weight, c.stride, dx))
-	case depthwiseConv:
-		t.count(opDWConvInput, t.clock(), t.stream.DWConvBackwardInput(dy, c.weight, c.stride, dx))
-	case pointwiseConv:
-		t.count(opPWConvInput, t.clock(), t.stream.PWConvBackwardInput(dy, c.weight, dx))
-	}
-	t.addGrad(input, dx, block)
+	t.fail(t.stream.NormGradient(y.tensor, y.norm, y.relu, grad, dy))
+	t.count(opConv3x3Input, t.clock(), t.stream.Conv3x3BackwardInput(dy, c.weight, c.stride, dx))
+	t.arena.drop(block)
 }
 
-// convBackward is the backward pass of every convolution, with or without batch norm. The weight's gradient comes first: it reads the
-// large input, while the input's gradient, written last, is what the next layer back begins with.
+// convBackward is the backward pass of every convolution, with or without batch norm.
 func convBackward(t *Tape, n *node, grad gobind.Tensor, block int32) {
+	var y source
 	if n.norm.bn != nil {
-		grad, block = t.denormalise(&n.norm, grad, block)
+		v := &t.values[n.y]
+		t.normBackward(&n.norm, v, grad)
+		y = source{v.tensor, v.norm, v.relu}
 	}
 	if t.err == nil {
-		t.weightGradient(&n.conv, t.values[n.x].tensor, grad)
-		t.inputGradient(&n.conv, n.x, grad)
+		t.gradients(&n.conv, n.x, y, grad)
 	}
 	t.arena.drop(block)
 }
 
 // convNorm runs a convolution, batch norm and perhaps ReLU.
 func (t *Tape) convNorm(x Value, c convolution, bn *BatchNorm, relu bool, mode Mode) Value {
-	out, block := t.convolve(&c, x.tensor)
+	out, block, moments := t.convolve(&c, x, mode.batchStatistics())
 	if t.err != nil {
 		return x
 	}
-	if !mode.Trains() {
-		t.normalise(bn, out, out, relu, mode)
-		return t.newValue(out, block, false)
+	norm := t.norm(bn, out, moments, mode)
+	v := t.newValue(out, block, mode.Trains())
+	s := &t.values[v.index]
+	s.norm, s.relu = norm, relu
+	if mode.Trains() {
+		n := t.record(convBackward, x.index, noValue, v.index)
+		n.conv, n.norm = c, normalisation{bn, mode == TrainFrozen}
 	}
-	y, yBlock := t.like(out)
-	if t.err != nil {
-		return x
-	}
-	mean, invStd := t.normalise(bn, out, y, relu, mode)
-	v := t.newValue(y, yBlock, true)
-	n := t.record(convBackward, x.index, noValue, v.index)
-	n.conv = c
-	n.norm = normalisation{bn, out, block, mean, invStd, relu, mode == TrainFrozen}
 	return v
 }
 
@@ -210,7 +231,7 @@ func (l *Classifier) Forward(t *Tape, x Value, mode Mode) Value {
 		return x
 	}
 	c := convolution{kind: pointwiseConv, stride: 1, weight: l.Weight.Value, param: l.Weight, bias: l.Bias}
-	y, block := t.convolve(&c, x.tensor)
+	y, block, _ := t.convolve(&c, x, false)
 	if t.err != nil {
 		return x
 	}

@@ -156,13 +156,13 @@ func checkComposite(t *testing.T, b *bench, c composite) {
 		if tape.Err() != nil {
 			t.Fatal(tape.Err())
 		}
-		return dot(y.Tensor(), r)
+		return dot(tape.Activation(y), r)
 	}
 	in, y := run()
 	if tape.Err() != nil {
 		t.Fatal(tape.Err())
 	}
-	shape := y.Tensor().Shape
+	shape := tape.Activation(y).Shape
 	r = b.random(t, shape[:4]...)
 	tape.seed(y, r)
 	if err := tape.Backward(); err != nil {

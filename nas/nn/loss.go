@@ -53,10 +53,11 @@ func (t *Tape) CrossEntropy(logits Value, target Target, scale float32) Loss {
 	if wantsGrad {
 		gradient, block = t.like(logits.tensor)
 	}
+	values := t.plain(logits)
 	if t.err != nil {
 		return l
 	}
-	t.count(opCrossEntropy, t.clock(), t.stream.CrossEntropy(logits.tensor, target.Labels, target.Ignore, target.ClassWeights, scale,
+	t.count(opCrossEntropy, t.clock(), t.stream.CrossEntropy(values, target.Labels, target.Ignore, target.ClassWeights, scale,
 		t.losses.at(l), gradient))
 	if wantsGrad {
 		t.addGrad(logits.index, gradient, block)

@@ -15,16 +15,15 @@ const (
 	opConv3x3Input
 	opConv3x3Weight
 	opDWConv
-	opDWConvInput
-	opDWConvWeight
+	opDWConvBackward
 	opPWConv
-	opPWConvInput
-	opPWConvWeight
+	opPWConvBackward
 	opPWConvBias
 	opKTransform
 	opKTransformBackward
 	opBatchNorm
-	opBatchNormInference
+	opBatchNormApply
+	opBatchNormSums
 	opBatchNormBackward
 	opAdd
 	opUpsampleAdd
@@ -37,10 +36,10 @@ const (
 
 var opNames = [opCount]string{
 	"conv3x3", "conv3x3 backward input", "conv3x3 backward weight",
-	"dwconv", "dwconv backward input", "dwconv backward weight",
-	"pwconv", "pwconv backward input", "pwconv backward weight", "pwconv backward bias",
+	"dwconv", "dwconv backward",
+	"pwconv", "pwconv backward", "pwconv backward bias",
 	"ktransform", "ktransform backward",
-	"batchnorm", "batchnorm inference", "batchnorm backward",
+	"batchnorm", "batchnorm apply", "batchnorm sums", "batchnorm backward",
 	"add", "upsample add", "upsample backward", "cross-entropy", "sum of squares", "sgd",
 }
 

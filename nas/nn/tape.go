@@ -19,7 +19,6 @@ type Tape struct {
 	nodes   []node
 	touched []*Param // with a gradient since the last optimiser step, in the order of their first use
 	losses  losses
-	units   unitVectors
 	profile *Profile
 	where   string // layer at work, for errors
 	err     error
@@ -32,20 +31,32 @@ type Value struct {
 	tensor gobind.Tensor
 }
 
-// Tensor returns the activation.
-func (v Value) Tensor() gobind.Tensor { return v.tensor }
+// Activation returns the values of v. Those of a layer with batch norm are computed here, unless they were before: between layers
+// they do not pass through memory.
+func (t *Tape) Activation(v Value) gobind.Tensor {
+	if t.err != nil || int(v.index) >= len(t.values) {
+		return v.tensor
+	}
+	return t.plain(v)
+}
 
 // Channels returns C.
 func (v Value) Channels() int { return v.tensor.Last() }
 
 type valueState struct {
-	tensor    gobind.Tensor
-	block     int32 // its memory; noBlock: the caller's, or given back
-	grad      gobind.Tensor
-	gradBlock int32 // noBlock: no gradient yet
-	wantsGrad bool
-	reads     int  // by layers so far
-	gone      bool // dropped or consumed
+	tensor     gobind.Tensor
+	block      int32         // its memory; noBlock: the caller's, or given back
+	norm       gobind.Tensor // zero: tensor is the activation; else the raw result that norm and relu make it of
+	relu       bool
+	plain      gobind.Tensor // the activation where somebody wanted it in memory
+	plainBlock int32
+	grad       gobind.Tensor // of the activation
+	gradBlock  int32         // noBlock: no gradient yet
+	sums       gobind.Tensor // of the gradient, for the norm's backward pass
+	summed     bool          // sums are grad's
+	wantsGrad  bool
+	reads      int  // by layers so far
+	gone       bool // dropped or consumed
 }
 
 // node is one recorded layer. It is filled in place, so that recording allocates nothing.
@@ -80,7 +91,6 @@ func (t *Tape) Close() {
 	t.arena.close()
 	t.small.close()
 	t.losses.close()
-	t.units.close()
 }
 
 // Stream returns the stream that the tape runs on, for copies and evaluation between its calls.
@@ -95,12 +105,10 @@ func (t *Tape) Err() error { return t.err }
 // Reset forgets the record, the values and the failure, and keeps the memory. Gradients of parameters stay until the optimiser's step,
 // so that several passes can be accumulated.
 func (t *Tape) Reset() {
-	for i := range t.nodes {
-		t.release(&t.nodes[i])
-	}
 	for i := range t.values {
 		v := &t.values[i]
 		t.arena.drop(v.block)
+		t.arena.drop(v.plainBlock)
 		t.arena.drop(v.gradBlock)
 	}
 	t.nodes, t.values = t.nodes[:0], t.values[:0]
@@ -127,12 +135,18 @@ func (t *Tape) Drop(v Value) {
 	if s.wantsGrad {
 		return
 	}
+	t.forget(s)
+}
+
+// forget gives back a value's memory.
+func (t *Tape) forget(s *valueState) {
 	t.arena.drop(s.block)
-	s.block, s.gone = noBlock, true
+	t.arena.drop(s.plainBlock)
+	s.block, s.plainBlock, s.gone = noBlock, noBlock, true
 }
 
 func (t *Tape) newValue(x gobind.Tensor, block int32, wantsGrad bool) Value {
-	t.values = append(t.values, valueState{tensor: x, block: block, gradBlock: noBlock, wantsGrad: wantsGrad})
+	t.values = append(t.values, valueState{tensor: x, block: block, plainBlock: noBlock, gradBlock: noBlock, wantsGrad: wantsGrad})
 	return Value{int32(len(t.values) - 1), x}
 }
 
@@ -172,7 +186,7 @@ func (t *Tape) read(v Value, where string) bool {
 
 // record appends a node for y, to be filled in.
 func (t *Tape) record(backward func(*Tape, *node, gobind.Tensor, int32), x, other, y int32) *node {
-	t.nodes = append(t.nodes, node{backward: backward, where: t.where, x: x, other: other, y: y, norm: normalisation{block: noBlock}})
+	t.nodes = append(t.nodes, node{backward: backward, where: t.where, x: x, other: other, y: y})
 	return &t.nodes[len(t.nodes)-1]
 }
 
@@ -194,25 +208,20 @@ func (t *Tape) Backward() error {
 	for i := len(t.nodes) - 1; i >= 0 && t.err == nil; i-- {
 		n := &t.nodes[i]
 		y := &t.values[n.y]
-		// Nothing reads this activation any more: its consumers came later and are done.
-		t.arena.drop(y.block)
-		y.block, y.gone = noBlock, true
+		// Nothing reads this activation any more, its consumers came later and are done; but a raw result is part of its own gradient.
+		if y.norm.IsZero() {
+			t.forget(y)
+		}
 		if y.gradBlock != noBlock {
 			t.where = n.where
 			grad, block := y.grad, y.gradBlock
 			y.gradBlock = noBlock
 			n.backward(t, n, grad, block)
 		}
-		t.release(n)
+		t.forget(y)
 		t.nodes = t.nodes[:i]
 	}
 	return t.err
-}
-
-// release gives back the memory that a node holds for its backward pass.
-func (t *Tape) release(n *node) {
-	t.arena.drop(n.norm.block)
-	n.norm.block = noBlock
 }
 
 // addGrad adds a gradient to a value's, taking over the reference to its block. The sum is written over whichever of the two nobody else
@@ -240,7 +249,7 @@ func (t *Tape) addGrad(value int32, grad gobind.Tensor, block int32) {
 		if sumBlock != v.gradBlock {
 			t.arena.drop(v.gradBlock)
 		}
-		v.grad, v.gradBlock = sum, sumBlock
+		v.grad, v.gradBlock, v.summed = sum, sumBlock, false
 	}
 }
 
@@ -273,6 +282,12 @@ func (t *Tape) scratch(shape ...int) gobind.Tensor {
 	x, err := t.small.take(shape...)
 	t.fail(err)
 	return x
+}
+
+// scratchPairs takes a small float64 tensor [2][c].
+func (t *Tape) scratchPairs(c int) gobind.Tensor {
+	x := t.scratch(4 * c)
+	return gobind.NewTensor(x.Buffer, gobind.F64, x.Offset/2, 2, c)
 }
 
 // clock is the time at which an operation begins, when someone counts.

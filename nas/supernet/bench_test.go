@@ -21,9 +21,16 @@ func benchContext(b *testing.B, threads int) *gobind.Context {
 	return ctx
 }
 
-// BenchmarkTrainStep is a whole training step, auxiliary losses included, of the baseline at batch 8 of 3x360x480 pictures and 11 classes,
-// two threads. The log's table says where the time goes (-v).
+// BenchmarkTrainStep is a whole training step, auxiliary losses included, at batch 8 of 3x360x480 pictures and 11 classes, two threads: of the
+// baseline, of the largest network of the space alone, and of the supernet at that network. The log's table says where the time goes (-v).
 func BenchmarkTrainStep(b *testing.B) {
+	largest := space.Default().Largest()
+	b.Run("baseline", func(b *testing.B) { benchmarkStep(b, space.Baseline(), false) })
+	b.Run("largest", func(b *testing.B) { benchmarkStep(b, largest, false) })
+	b.Run("supernet", func(b *testing.B) { benchmarkStep(b, largest, true) })
+}
+
+func benchmarkStep(b *testing.B, a space.Arch, elastic bool) {
 	const n, h, w, classes = 8, 360, 480, 11
 	ctx := benchContext(b, benchThreads)
 	r := &rig{ctx: ctx, net: space.DefaultNetwork(classes), sp: space.Default(), rng: newRand(1)}
@@ -45,13 +52,18 @@ func BenchmarkTrainStep(b *testing.B) {
 	for i := range gobind.Host[float32](r.pictures) {
 		gobind.Host[float32](r.pictures)[i] = float32(i%251)/125 - 1
 	}
-	m := must[*Plain](b)(NewPlain(ctx, r.net, space.Baseline(), r.rng))
-	r.step(b, m, space.Baseline(), labels)
+	var m Model
+	if elastic {
+		m = must[*Elastic](b)(NewElastic(ctx, r.net, r.sp, r.rng))
+	} else {
+		m = must[*Plain](b)(NewPlain(ctx, r.net, a, r.rng))
+	}
+	r.step(b, m, a, labels)
 	var profile nn.Profile
 	r.tape.SetProfile(&profile)
 	b.ResetTimer()
 	for range b.N {
-		r.step(b, m, space.Baseline(), labels)
+		r.step(b, m, a, labels)
 	}
 	b.StopTimer()
 	b.ReportMetric(float64(n*b.N)/b.Elapsed().Seconds(), "pictures/s")

@@ -92,9 +92,9 @@ func (r *rig) run(t testing.TB, m Model, a space.Arch, mode nn.Mode) []float32 {
 	if r.tape.Err() != nil {
 		t.Fatal(r.tape.Err())
 	}
-	logits := append([]float32(nil), gobind.Host[float32](out.Logits.Tensor())...)
+	logits := append([]float32(nil), gobind.Host[float32](r.tape.Activation(out.Logits))...)
 	for _, aux := range out.Aux {
-		logits = append(logits, gobind.Host[float32](aux.Tensor())...)
+		logits = append(logits, gobind.Host[float32](r.tape.Activation(aux))...)
 	}
 	return logits
 }
@@ -411,7 +411,7 @@ func TestLayers_SessionAgreesWithTheTape(t *testing.T) {
 		r.run(t, m, a, nn.Infer)
 		out := m.Forward(r.tape, r.tape.Input(r.pictures), a, nn.Infer)
 		want := r.labels(t)
-		if err := r.tape.Stream().Argmax(out.Logits.Tensor(), want); err != nil {
+		if err := r.tape.Stream().Argmax(r.tape.Activation(out.Logits), want); err != nil {
 			t.Fatal(err)
 		}
 		agree := 0
@@ -423,7 +423,7 @@ func TestLayers_SessionAgreesWithTheTape(t *testing.T) {
 		if share := float64(agree) / float64(len(labels)); share < 0.999 {
 			t.Errorf("%v: session and tape agree on %.4f of the pixels", a, share)
 		}
-		r.logitsAgree(t, layers, out.Logits.Tensor())
+		r.logitsAgree(t, layers, r.tape.Activation(out.Logits))
 		r.outlineMeasures(t, m, layers)
 	}
 }
@@ -463,7 +463,7 @@ func TestForward_OddSizesAndInferenceMemory(t *testing.T) {
 		if r.tape.Err() != nil {
 			t.Fatal(r.tape.Err())
 		}
-		got := out.Logits.Tensor()
+		got := r.tape.Activation(out.Logits)
 		if got.Shape[1] != (size[0]+7)/8 || got.Shape[2] != (size[1]+7)/8 || got.Last() != r.net.Classes {
 			t.Errorf("%v: logits of shape %v", size, got.Shape)
 		}

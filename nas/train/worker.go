@@ -150,7 +150,7 @@ func (w *Worker) forward(m supernet.Model, a space.Arch, b *data.Batch, mode nn.
 		return gobind.Tensor{}, gobind.Tensor{}, err
 	}
 	out := m.Forward(w.tape, x, a, mode)
-	return out.Logits.Tensor(), labels, w.tape.Err()
+	return w.tape.Activation(out.Logits), labels, w.tape.Err()
 }
 
 // Recalibrate computes a sub-network's running statistics anew, as their mean over the batches of a feed: those that a supernet's

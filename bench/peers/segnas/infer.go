@@ -77,7 +77,11 @@ func openInference(ctx *gobind.Context, q *request, s *server) (work, error) {
 		return nil, err
 	}
 	s.settle()
-	if w.session, err = ctx.NewSession(layers, 1, q.Height, q.Width, 3); err != nil {
+	o := gobind.SessionOptions{}
+	if q.Precision == "bf16" {
+		o.Precision = gobind.BFloat16
+	}
+	if w.session, err = ctx.NewSession(layers, 1, q.Height, q.Width, 3, o); err != nil {
 		return nil, err
 	}
 	if export.Output(q.Output) == export.Logits {

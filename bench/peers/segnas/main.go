@@ -40,9 +40,9 @@ type request struct {
 type reply map[string]any
 
 // isa caps the instruction set of each precision that this side offers; empty is the machine's best.
-var isa = map[string]string{"fp32": "", "fp32-avx2": "avx2"}
+var isa = map[string]string{"fp32": "", "fp32-avx2": "avx2", "bf16": ""}
 
-var precisions = []string{"fp32", "fp32-avx2"}
+var precisions = []string{"fp32", "fp32-avx2", "bf16"}
 
 // skip is a job that cannot be done here; its text is the reason.
 type skip string
@@ -136,6 +136,9 @@ func (s *server) load(q *request) (reply, error) {
 	}
 	if cap != "" && ctx.ISA() != cap {
 		return nil, skip("this machine has no " + cap)
+	}
+	if q.Precision == "bf16" && (!ctx.BF16() || q.Work == "train") {
+		return nil, skip("has no bf16 " + map[bool]string{true: "training", false: "on this processor"}[q.Work == "train"])
 	}
 	open := openInference
 	if q.Work == "train" {

@@ -128,21 +128,48 @@ func TestServe_WeightsAreThoseOfEveryPrecision(t *testing.T) {
 		t.Skip("this machine has no avx2")
 	}
 	var logits [2][]float32
-	for i, precision := range precisions {
-		w, q := newWorker(t), job(t, "infer", "logits")
-		q.Precision = precision
-		w.must("load", q)
-		w.must("answer", q)
-		var err error
-		if logits[i], err = readFloats(q.Path, 5*4*5); err != nil {
-			t.Fatal(err)
-		}
+	for i, precision := range []string{"fp32", "fp32-avx2"} {
+		logits[i] = loaded(t, precision)
 	}
-	for i := range logits[0] {
-		if d := math.Abs(float64(logits[0][i] - logits[1][i])); d > 1e-4 {
-			t.Fatalf("logit %d differs by %g between %v", i, d, precisions)
-		}
+	if d := furthest(logits[0], logits[1]); d > 1e-4 {
+		t.Fatalf("a logit differs by %g between instruction sets", d)
 	}
+	ctx, err := gobind.NewContext(gobind.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ctx.Close()
+	if !ctx.BF16() {
+		t.Skip("bf16: this processor has none")
+	}
+	var largest float64
+	for _, v := range logits[0] {
+		largest = max(largest, math.Abs(float64(v)))
+	}
+	if d := furthest(logits[0], loaded(t, "bf16")); d == 0 || d > 0.05*largest {
+		t.Fatalf("a logit differs by %g in bf16; the largest is %g", d, largest)
+	}
+}
+
+// loaded returns the logits that a worker gives.
+func loaded(t *testing.T, precision string) []float32 {
+	t.Helper()
+	w, q := newWorker(t), job(t, "infer", "logits")
+	q.Precision = precision
+	w.must("load", q)
+	w.must("answer", q)
+	logits, err := readFloats(q.Path, 5*4*5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return logits
+}
+
+func furthest(a, b []float32) (d float64) {
+	for i := range a {
+		d = max(d, math.Abs(float64(a[i]-b[i])))
+	}
+	return d
 }
 
 // TestServe_TrainingKeepsTheFirstLosses: the losses that peers are held to are of the weights that they are given.

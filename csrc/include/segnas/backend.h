@@ -17,7 +17,7 @@ extern "C" {
 #endif
 
 /* Moves on with every change of this file or of an operation's signature. */
-#define SEGNAS_BACKEND_VERSION 1
+#define SEGNAS_BACKEND_VERSION 2
 
 /* What the host lends to a plug-in for the process's life. */
 typedef struct segnas_host {
@@ -53,6 +53,18 @@ typedef struct segnas_backend_ops {
   segnas_status (*relu_forward)(void *stream, const segnas_tensor *x, const segnas_tensor *y, segnas_error *err);
   segnas_status (*relu_backward)(void *stream, const segnas_tensor *y, const segnas_tensor *dy, const segnas_tensor *dx, segnas_error *err);
   segnas_status (*add_forward)(void *stream, const segnas_tensor *a, const segnas_tensor *b, int32_t relu, const segnas_tensor *y, segnas_error *err);
+  segnas_status (*norm_from_moments)(void *stream, const segnas_tensor *moments, int64_t pixels, const segnas_tensor *gamma, const segnas_tensor *beta, float eps, float update, const segnas_tensor *running_mean, const segnas_tensor *running_var, const segnas_tensor *norm, segnas_error *err);
+  segnas_status (*norm_from_statistics)(void *stream, const segnas_tensor *mean, const segnas_tensor *var, const segnas_tensor *gamma, const segnas_tensor *beta, float eps, const segnas_tensor *norm, segnas_error *err);
+  segnas_status (*norm_forward)(void *stream, const segnas_tensor *x, const segnas_tensor *norm, int32_t relu, const segnas_tensor *y, segnas_error *err);
+  segnas_status (*norm_sums)(void *stream, const segnas_tensor *x, const segnas_tensor *norm, int32_t relu, const segnas_tensor *da, const segnas_tensor *sums, segnas_error *err);
+  segnas_status (*norm_backward)(void *stream, const segnas_tensor *sums, int64_t pixels, int32_t frozen, int32_t accumulate, const segnas_tensor *norm, const segnas_tensor *dgamma, const segnas_tensor *dbeta, segnas_error *err);
+  segnas_status (*norm_gradient)(void *stream, const segnas_tensor *x, const segnas_tensor *norm, int32_t relu, const segnas_tensor *da, const segnas_tensor *dx, segnas_error *err);
+  segnas_status (*conv3x3_norm_forward)(void *stream, const segnas_tensor *x, const segnas_tensor *w, int32_t stride, const segnas_tensor *y, const segnas_tensor *moments, segnas_error *err);
+  segnas_status (*dwconv_norm_forward)(void *stream, const segnas_tensor *x, const segnas_tensor *x_norm, int32_t x_relu, const segnas_tensor *w, int32_t stride, const segnas_tensor *y, const segnas_tensor *moments, segnas_error *err);
+  segnas_status (*pwconv_norm_forward)(void *stream, const segnas_tensor *x, const segnas_tensor *x_norm, int32_t x_relu, const segnas_tensor *w, const segnas_tensor *bias, const segnas_tensor *y, const segnas_tensor *moments, segnas_error *err);
+  segnas_status (*conv3x3_norm_backward_weight)(void *stream, const segnas_tensor *x, int32_t stride, const segnas_tensor *y, const segnas_tensor *y_norm, int32_t y_relu, const segnas_tensor *da, int32_t accumulate, const segnas_tensor *dw, segnas_error *err);
+  segnas_status (*dwconv_norm_backward)(void *stream, const segnas_tensor *x, const segnas_tensor *x_norm, int32_t x_relu, const segnas_tensor *w, int32_t stride, const segnas_tensor *y, const segnas_tensor *y_norm, int32_t y_relu, const segnas_tensor *da, int32_t accumulate, const segnas_tensor *dw, const segnas_tensor *dx, const segnas_tensor *sums, segnas_error *err);
+  segnas_status (*pwconv_norm_backward)(void *stream, const segnas_tensor *x, const segnas_tensor *x_norm, int32_t x_relu, const segnas_tensor *w, const segnas_tensor *y, const segnas_tensor *y_norm, int32_t y_relu, const segnas_tensor *da, int32_t accumulate, const segnas_tensor *dw, const segnas_tensor *dx, const segnas_tensor *sums, segnas_error *err);
   segnas_status (*upsample_forward)(void *stream, const segnas_tensor *x, int32_t mode, const segnas_tensor *y, segnas_error *err);
   segnas_status (*upsample_add_forward)(void *stream, const segnas_tensor *x, const segnas_tensor *a, int32_t mode, const segnas_tensor *y, segnas_error *err);
   segnas_status (*upsample_backward)(void *stream, const segnas_tensor *dy, int32_t mode, const segnas_tensor *dx, segnas_error *err);

@@ -186,6 +186,44 @@ SEGNAS_API segnas_status segnas_relu_backward(segnas_stream *s, const segnas_ten
 /* y = a + b, then max(., 0) when relu; same shapes; y may be a or b. */
 SEGNAS_API segnas_status segnas_add_forward(segnas_stream *s, const segnas_tensor *a, const segnas_tensor *b, int32_t relu, const segnas_tensor *y, segnas_error *err);
 
+/* ---------------------------------------------------------------- training with batch norm in passing
+ * A convolution that batch norm follows leaves its raw result x [N,H,W,C] (or [P,C]) and a norm, f32 [6,C] (rows any distance apart):
+ *   rows  mean, scale = inv_std gamma, beta, inv_std, centre, slope
+ * Whoever reads x computes the activation and, in the backward pass, x's gradient from the activation's, da, on the way:
+ *   a  = (x - mean) scale + beta, then max(., 0) with relu
+ *   g  = da where a > 0, else 0 (without relu: da);   dx = scale (g - centre - (x - mean) slope)
+ * so neither a nor dx passes through memory. This is segnas_batchnorm_forward and _backward taken apart: moments of x, then
+ * segnas_norm_from_moments, then readers; sums over g, then segnas_norm_backward, then readers. */
+
+/* norm from moments f64 [2,C]: mean and variance E[(x-mean)^2] of x over `pixels` pixels. inv_std = 1/sqrt(var+eps); centre = slope = 0.
+ * running_mean and running_var as in segnas_batchnorm_forward (both or neither may be NULL). */
+SEGNAS_API segnas_status segnas_norm_from_moments(segnas_stream *s, const segnas_tensor *moments, int64_t pixels, const segnas_tensor *gamma, const segnas_tensor *beta, float eps, float update, const segnas_tensor *running_mean, const segnas_tensor *running_var, const segnas_tensor *norm, segnas_error *err);
+/* norm from given statistics, mean and var [C]; centre = slope = 0. */
+SEGNAS_API segnas_status segnas_norm_from_statistics(segnas_stream *s, const segnas_tensor *mean, const segnas_tensor *var, const segnas_tensor *gamma, const segnas_tensor *beta, float eps, const segnas_tensor *norm, segnas_error *err);
+/* y = the activation of x, for a reader that takes no norm; y may be x. */
+SEGNAS_API segnas_status segnas_norm_forward(segnas_stream *s, const segnas_tensor *x, const segnas_tensor *norm, int32_t relu, const segnas_tensor *y, segnas_error *err);
+/* sums f64 [2,C] = sum of g and sum of g (x - mean) over the pixels. */
+SEGNAS_API segnas_status segnas_norm_sums(segnas_stream *s, const segnas_tensor *x, const segnas_tensor *norm, int32_t relu, const segnas_tensor *da, const segnas_tensor *sums, segnas_error *err);
+/* From those sums over `pixels` pixels: dgamma = inv_std sums[1], dbeta = sums[0] (added when accumulate), and into norm's last rows centre =
+ * sums[0]/pixels, slope = inv_std^2 sums[1]/pixels. frozen = 1, for given statistics: centre = slope = 0. */
+SEGNAS_API segnas_status segnas_norm_backward(segnas_stream *s, const segnas_tensor *sums, int64_t pixels, int32_t frozen, int32_t accumulate, const segnas_tensor *norm, const segnas_tensor *dgamma, const segnas_tensor *dbeta, segnas_error *err);
+/* dx from da, for a reader that takes no norm; dx may be da. */
+SEGNAS_API segnas_status segnas_norm_gradient(segnas_stream *s, const segnas_tensor *x, const segnas_tensor *norm, int32_t relu, const segnas_tensor *da, const segnas_tensor *dx, segnas_error *err);
+
+/* The convolutions of the section above between normalised activations. x is raw when x_norm is given (x_relu is its relu), an activation
+ * when x_norm is NULL. y is raw; the pointwise one adds bias [Cout] unless NULL. moments f64 [2,Cout] receives mean and variance of y over its pixels; NULL: they are not wanted.
+ * Statistics are summed in float32 over at most 256 pixels about a value near their mean, then in double: a constant channel has variance 0. */
+SEGNAS_API segnas_status segnas_conv3x3_norm_forward(segnas_stream *s, const segnas_tensor *x, const segnas_tensor *w, int32_t stride, const segnas_tensor *y, const segnas_tensor *moments, segnas_error *err);
+SEGNAS_API segnas_status segnas_dwconv_norm_forward(segnas_stream *s, const segnas_tensor *x, const segnas_tensor *x_norm, int32_t x_relu, const segnas_tensor *w, int32_t stride, const segnas_tensor *y, const segnas_tensor *moments, segnas_error *err);
+SEGNAS_API segnas_status segnas_pwconv_norm_forward(segnas_stream *s, const segnas_tensor *x, const segnas_tensor *x_norm, int32_t x_relu, const segnas_tensor *w, const segnas_tensor *bias, const segnas_tensor *y, const segnas_tensor *moments, segnas_error *err);
+/* Their backward passes, from da, the gradient of the activation that y_norm makes of y; where the pointwise one gets neither y nor y_norm, da
+ * is y's own. dw is the weight's gradient (added when accumulate).
+ * dx is the gradient of x's activation (x_norm's mask and centring are left to its readers); NULL: not wanted. sums f64 [2,C] = what
+ * segnas_norm_sums makes of dx; NULL: not wanted (it needs x_norm and dx). */
+SEGNAS_API segnas_status segnas_conv3x3_norm_backward_weight(segnas_stream *s, const segnas_tensor *x, int32_t stride, const segnas_tensor *y, const segnas_tensor *y_norm, int32_t y_relu, const segnas_tensor *da, int32_t accumulate, const segnas_tensor *dw, segnas_error *err);
+SEGNAS_API segnas_status segnas_dwconv_norm_backward(segnas_stream *s, const segnas_tensor *x, const segnas_tensor *x_norm, int32_t x_relu, const segnas_tensor *w, int32_t stride, const segnas_tensor *y, const segnas_tensor *y_norm, int32_t y_relu, const segnas_tensor *da, int32_t accumulate, const segnas_tensor *dw, const segnas_tensor *dx, const segnas_tensor *sums, segnas_error *err);
+SEGNAS_API segnas_status segnas_pwconv_norm_backward(segnas_stream *s, const segnas_tensor *x, const segnas_tensor *x_norm, int32_t x_relu, const segnas_tensor *w, const segnas_tensor *y, const segnas_tensor *y_norm, int32_t y_relu, const segnas_tensor *da, int32_t accumulate, const segnas_tensor *dw, const segnas_tensor *dx, const segnas_tensor *sums, segnas_error *err);
+
 /* ---------------------------------------------------------------- resizing
  * x [N,H,W,C], y [N,Ho,Wo,C], any sizes. Half-pixel centres: source = (i+0.5) H/Ho - 0.5, clamped to [0, H-1]; positions and weights
  * are computed from integers, so they are the same on every backend. */

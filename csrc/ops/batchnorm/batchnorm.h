@@ -19,7 +19,8 @@ struct BatchnormSums {
   int64_t pitch, pixels, channels;
   const float *shift;  // [channels]
   float *block;        // workspace [2][channels]
-  double *sums;        // [2][channels], overwritten
+  double *sums;        // [2][channels], overwritten, or added to when more
+  bool more = false;
 };
 
 // y = (x - mean) scale + beta, then max(., 0) when relu. y may be x.
@@ -31,6 +32,7 @@ struct BatchnormApply {
   int64_t pixels, channels;
   const float *mean, *scale, *beta;  // [channels]
   int32_t relu;
+  int64_t ahead = 0;  // x this many floats further on is asked for, to be read soon; 0: nothing is
 };
 
 // With g = dy, masked by the forward value's sign when relu: sums[0][c] = sum of g, sums[1][c] = sum of g (x - mean). Frozen statistics
@@ -46,7 +48,8 @@ struct BatchnormGradientSums {
   float *dx;  // or NULL
   int64_t dx_pitch;
   float *block;  // workspace [2][channels]
-  double *sums;  // [2][channels], overwritten
+  double *sums;  // [2][channels], overwritten, or added to when more
+  bool more = false;
 };
 
 // dx = scale (g - centre - (x - mean) slope), centre = mean(g), slope = inv_std^2 mean(g (x - mean)). dx may be dy.
@@ -60,6 +63,7 @@ struct BatchnormGradient {
   int32_t relu;
   float *dx;
   int64_t dx_pitch;
+  int64_t ahead = 0;  // x and dy this many floats further on are asked for, to be read soon; 0: nothing is
 };
 
 struct BatchnormKernels {

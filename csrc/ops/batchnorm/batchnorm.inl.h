@@ -74,7 +74,7 @@ static inline void add_moments_of(const BatchnormSums &a, const float *x) {
 
 template <int kRows>
 static void sums_all(const BatchnormSums &a) {
-  start_sums(a.channels, a.sums);
+  if (!a.more) start_sums(a.channels, a.sums);
   for (int64_t begin = 0; begin < a.pixels; begin += kBatchnormBlock) {
     int64_t end = begin + kBatchnormBlock < a.pixels ? begin + kBatchnormBlock : a.pixels;
     start_block(a.channels, a.block);
@@ -92,6 +92,7 @@ template <bool kRelu, int kPixels, bool kWhole>
 static inline void apply_vector(const BatchnormApply &a, int64_t p, int64_t c, int n) {
   F32 mean = get<kWhole>(a.mean + c, n), scale = get<kWhole>(a.scale + c, n), beta = get<kWhole>(a.beta + c, n);
   for (int i = 0; i < kPixels; i++) {
+    if (a.ahead) __builtin_prefetch(a.x + (p + i) * a.x_pitch + c + a.ahead, 0, 2);
     F32 y = normalise(sub(get<kWhole>(a.x + (p + i) * a.x_pitch + c, n), mean), scale, beta);
     put<kWhole>(a.y + (p + i) * a.y_pitch + c, kRelu ? relu(y) : y, n);
   }
@@ -151,7 +152,7 @@ static inline void add_gradients_of(const BatchnormGradientSums &a, int64_t p) {
 
 template <bool kRelu, bool kFrozen, int kRows>
 static void gradient_sums_all(const BatchnormGradientSums &a) {
-  start_sums(a.channels, a.sums);
+  if (!a.more) start_sums(a.channels, a.sums);
   for (int64_t begin = 0; begin < a.pixels; begin += kBatchnormBlock) {
     int64_t end = begin + kBatchnormBlock < a.pixels ? begin + kBatchnormBlock : a.pixels;
     start_block(a.channels, a.block);
@@ -181,6 +182,10 @@ static inline void gradient_vector(const BatchnormGradient &a, int64_t p, int64_
   F32 mean = get<kWhole>(a.mean + c, n), scale = get<kWhole>(a.scale + c, n), beta = get<kWhole>(a.beta + c, n);
   F32 centre = get<kWhole>(a.centre + c, n), slope = get<kWhole>(a.slope + c, n);
   for (int i = 0; i < kPixels; i++) {
+    if (a.ahead) {
+      __builtin_prefetch(a.x + (p + i) * a.x_pitch + c + a.ahead, 0, 2);
+      __builtin_prefetch(a.dy + (p + i) * a.dy_pitch + c + a.ahead, 0, 2);
+    }
     F32 centred = sub(get<kWhole>(a.x + (p + i) * a.x_pitch + c, n), mean);
     F32 g = masked<kRelu>(get<kWhole>(a.dy + (p + i) * a.dy_pitch + c, n), centred, scale, beta);
     F32 dx = mul(scale, sub(sub(g, centre), mul(centred, slope)));

@@ -90,8 +90,8 @@ SEGNAS_API segnas_status segnas_pwconv_backward_weight(segnas_stream *s, const s
   float *partials = reinterpret_cast<float *>(scratch);
   pool.run(slabs, [&](int64_t piece, int worker) {
     int64_t first = piece * slab;
-    kernels.weight_slab(f32(*x) + first * px.pitch, px.pitch, f32(*dy) + first * pdy.pitch, pdy.pitch, std::min(slab, pixels - first), m, n,
-                        partials + piece * partial, reinterpret_cast<float *>(scratch + partial_bytes + worker * worker_bytes));
+    kernels.weight_slab(f32(*x) + first * px.pitch, px.pitch, f32(*dy) + first * pdy.pitch, pdy.pitch, std::min(slab, pixels - first), m, n, false,
+                        {nullptr, nullptr}, partials + piece * partial, reinterpret_cast<float *>(scratch + partial_bytes + worker * worker_bytes));
   });
   constexpr int64_t kRows = 24;
   pool.run((m + kRows - 1) / kRows, [&](int64_t piece, int) {

@@ -8,6 +8,11 @@
 
 namespace segnas {
 
+// Memory that the caller reads next, asked for while the FMA ports are busy; {NULL, NULL}: nothing.
+struct PwconvAhead {
+  const float *begin, *end;
+};
+
 struct PwconvKernels {
   // Floats that w, packed, takes: k rows (summed over), n columns.
   int64_t (*packed_floats)(int64_t k, int64_t n);
@@ -16,11 +21,14 @@ struct PwconvKernels {
   // c[rows,n] = a[rows,k] packed + bias + residual, then ReLU; bias and residual may be nullptr. c may be residual.
   void (*rows)(const float *a, int64_t a_pitch, int64_t rows, const float *packed, int64_t k, int64_t n, const float *bias,
                const float *residual, int64_t residual_pitch, bool relu, float *c, int64_t c_pitch);
-  // Weight gradient of one slab of pixels into partial (zeroed here; padded to whole tiles).
+  // The same without residual and ReLU.
+  void (*rows_ahead)(const float *a, int64_t a_pitch, int64_t rows, const float *packed, int64_t k, int64_t n, const float *bias, float *c,
+                     int64_t c_pitch, PwconvAhead ahead);
+  // Weight gradient of one slab of pixels into partial (padded to whole tiles), or onto it when more.
   int64_t (*partial_floats)(int64_t m, int64_t n);
   int64_t (*partial_scratch_floats)(int64_t m, int64_t n);
-  void (*weight_slab)(const float *x, int64_t x_pitch, const float *dy, int64_t dy_pitch, int64_t pixels, int64_t m, int64_t n, float *partial,
-                      float *scratch);
+  void (*weight_slab)(const float *x, int64_t x_pitch, const float *dy, int64_t dy_pitch, int64_t pixels, int64_t m, int64_t n, bool more,
+                      PwconvAhead ahead, float *partial, float *scratch);
   // Rows [row_begin, row_end) of dw = (accumulate ? dw : 0) + the slabs' partials in order.
   void (*weight_sum)(const float *partials, int64_t slabs, int64_t m, int64_t n, int64_t row_begin, int64_t row_end, bool accumulate, float *dw,
                      int64_t dw_pitch);
@@ -28,11 +36,11 @@ struct PwconvKernels {
   void (*bias_slab)(const float *dy, int64_t dy_pitch, int64_t pixels, int64_t n, double *sums);
 };
 
-// Pixels in a slab: whole chunks, at most 16 slabs, none below 1024 pixels but the last.
+// Pixels in a slab: whole chunks, at most 16 slabs, none below 256 pixels but the last (a slab's partial sums are written and read once more).
 inline int64_t pwconv_slab_pixels(int64_t pixels) {
   int64_t slab = (pixels + 15) / 16;
   slab = (slab + 127) / 128 * 128;
-  return slab < 1024 ? 1024 : slab;
+  return slab < 256 ? 256 : slab;
 }
 
 }  // namespace segnas

@@ -1,0 +1,6 @@
+//go:build !segnas_system
+
+#include "../csrc/train/conv3x3_norm.cc"
+#include "../csrc/train/dwconv_norm.cc"
+#include "../csrc/train/norm.cc"
+#include "../csrc/train/pwconv_norm.cc"
