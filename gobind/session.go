@@ -54,12 +54,23 @@ func (p Precision) String() string {
 	return "f32"
 }
 
+// Fusion says whether a block's layers run as one step. The bits are the same.
+type Fusion int
+
+// The ways to fuse: where it is faster, always, never.
+const (
+	FuseWhereFaster Fusion = iota
+	FuseAlways
+	FuseNever
+)
+
 // SessionOptions are what is free about a session. The zero value is float32 throughout.
 type SessionOptions struct {
 	Precision Precision
 	// Scale and Shift, of a value for each channel: the input is pictures of bytes, read as byte*Scale + Shift, and RunBytes runs the session.
 	// nil: the input is float32.
 	Scale, Shift []float32
+	Fusion       Fusion
 }
 
 // Session is a deployed network, planned once and replayed without allocating. It has one user at a time.
@@ -101,7 +112,7 @@ func newPlan(layers []Layer, n, h, w, c int, o SessionOptions) (*plan, error) {
 		p.groups = max(p.groups, l.Group+1)
 	}
 	p.options = (*C.segnas_session_options)(C.calloc(1, C.sizeof_segnas_session_options))
-	*p.options = C.segnas_session_options{size: C.sizeof_segnas_session_options, precision: C.int32_t(o.Precision), input: C.SEGNAS_F32}
+	*p.options = C.segnas_session_options{size: C.sizeof_segnas_session_options, precision: C.int32_t(o.Precision), input: C.SEGNAS_F32, fusion: C.int32_t(o.Fusion)}
 	if o.Scale != nil {
 		p.options.input, p.options.scale, p.options.shift = C.SEGNAS_U8, pinned(&p.pinner, o.Scale), pinned(&p.pinner, o.Shift)
 	}

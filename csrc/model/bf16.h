@@ -31,7 +31,7 @@ struct Bf16Patches {
   bool bytes;           // u8 pictures: value * scale[i] + shift[i], i = v*cin + c; else float32
   int64_t in_w, first, stride, cin, columns, k;
   const float *scale, *shift;  // [3*cin]
-  uint16_t *patches;
+  uint16_t *patches;  // with room for a vector of `lanes` more
 };
 
 // y row or stretch of one, stored: as DwconvRow (ops/dwconv/dwconv.h), w [groups][k*k][2*lanes] and bias [groups][2*lanes] in channel order.

@@ -196,20 +196,49 @@ static inline void patch_run(const Bf16Patches &a, const void *row, int64_t x, i
   }
 }
 
-static void patches(const Bf16Patches &a) {
+// Patches [j, end) with all taps inside, whose runs fit a vector. A run is written as a whole vector: what is too much is zero, and the next run or
+// patch is written over it; so the patches have room for a vector behind them.
+static void patches_inside(const Bf16Patches &a, int64_t j, int64_t end) {
   const int run = (int)(3 * a.cin);
-  for (int64_t j = 0; j < a.columns; j++) {
+  const int64_t step = a.stride * a.cin;
+  const F32 scale = a.bytes ? load_first(a.scale, run) : zero(), shift = a.bytes ? load_first(a.shift, run) : zero();
+  int64_t x = (a.first + j * a.stride - 1) * a.cin;
+  uint16_t *to = a.patches + j * a.k;
+  for (; j < end; j++, x += step, to += a.k) {
+    for (int u = 0; u < 3; u++) {
+      F32 value = zero();
+      if (a.rows[u] && a.bytes) value = add(mul(bytes_first((const unsigned char *)a.rows[u] + x, run), scale), shift);
+      if (a.rows[u] && !a.bytes) value = load_first((const float *)a.rows[u] + x, run);
+      narrow(to + u * run, value);
+    }
+  }
+}
+
+// Patches [j, end), whatever taps they have.
+static void patches_any(const Bf16Patches &a, int64_t j, int64_t end) {
+  const int run = (int)(3 * a.cin);
+  for (; j < end; j++) {
     uint16_t *to = a.patches + j * a.k;
     const int64_t q = a.first + j * a.stride - 1;
-    int begin = q >= 0 ? 0 : (int)(-q * a.cin), end = a.in_w - q >= 3 ? run : (int)((a.in_w - q) * a.cin);
+    int begin = q >= 0 ? 0 : (int)(-q * a.cin), stop = a.in_w - q >= 3 ? run : (int)((a.in_w - q) * a.cin);
     for (int64_t i = 3 * run; i < a.k; i++) to[i] = 0;
     for (int u = 0; u < 3; u++, to += run) {
       const bool inside = a.rows[u] != nullptr;
       for (int i = 0; i < (inside ? begin : run); i++) to[i] = 0;
-      for (int i = inside ? end : run; i < run; i++) to[i] = 0;
-      if (inside) patch_run(a, a.rows[u], q * a.cin, begin, end, to);
+      for (int i = inside ? stop : run; i < run; i++) to[i] = 0;
+      if (inside) patch_run(a, a.rows[u], q * a.cin, begin, stop, to);
     }
   }
+}
+
+static void patches(const Bf16Patches &a) {
+  // Patches [begin, end) have all their taps inside the picture.
+  int64_t begin = a.first >= 1 ? 0 : 1, end = (a.in_w - 2 - a.first) / a.stride + 1;
+  if (end > a.columns) end = a.columns;
+  if (3 * a.cin > kLanes || a.in_w - 2 < a.first || begin > end) begin = end = 0;
+  patches_any(a, 0, begin);
+  patches_inside(a, begin, end);
+  patches_any(a, end, a.columns);
 }
 
 // ---------------------------------------------------------------- between layers

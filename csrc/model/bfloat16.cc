@@ -40,7 +40,7 @@ void Bfloat16::pack(const Layer &l, const segnas_layer &from, void *weights, flo
 }
 
 size_t Bfloat16::dense_scratch(const Layer &l, int64_t columns, const Picture *) const {
-  return cache_lines(2 * static_cast<size_t>(std::min(columns, kPatchColumns) * 2 * bf16_pairs(kernels_.lanes, 9 * l.cin, false)));
+  return cache_lines(2 * static_cast<size_t>(std::min(columns, kPatchColumns) * 2 * bf16_pairs(kernels_.lanes, 9 * l.cin, false) + kernels_.lanes));
 }
 
 size_t Bfloat16::upsample_scratch(int64_t in_w, int64_t channels) const { return cache_lines(sizeof(float) * static_cast<size_t>(in_w * stored(channels))); }

@@ -69,16 +69,34 @@ bool feeds_only(const Plan &plan, int index, int next, int32_t kind) {
          plan.values[index + 1].reader_count == 1;
 }
 
+// A block whose middle is no larger than this runs faster layer by layer: the middle stays in the cores' L2 anyway, and products over all
+// pixels have fewer tails than products over rows of a tile.
+constexpr int64_t kFuseBytes = 2 << 20;
+
+bool widens(const Plan &plan, int i) {
+  const Layer &l = plan.layers[i];
+  return l.kind == SEGNAS_LAYER_CONV3X3 || (l.kind == SEGNAS_LAYER_PWCONV && l.input2 < 0);
+}
+
+// Whether layer i and the two behind it, or the rest of them, are fused: a block by its middle, a depthwise layer with no block before it always.
+bool fuses(const Plan &plan, int i) {
+  if (plan.fusion != SEGNAS_FUSION_AUTO) return plan.fusion == SEGNAS_FUSION_ALWAYS;
+  int first = plan.layers[i].kind == SEGNAS_LAYER_DWCONV ? i - 1 : i;
+  if (first < 0 || !widens(plan, first) || !feeds_only(plan, first, first + 1, SEGNAS_LAYER_DWCONV)) return true;
+  if (plan.layers[first].kind == SEGNAS_LAYER_CONV3X3) return true;
+  const Value &middle = plan.values[first + 1];
+  return plan.n * middle.h * middle.w * plan.arithmetic->stored(middle.c) * plan.arithmetic->element() > kFuseBytes;
+}
+
 int add_step(Plan *plan, int i) {
   Step step;
   step.first = i;
   step.group = plan->layers[i].group;
   step.input = plan->layers[i].input;
   int32_t kind = plan->layers[i].kind;
-  bool opens = kind == SEGNAS_LAYER_CONV3X3 || (kind == SEGNAS_LAYER_PWCONV && plan->layers[i].input2 < 0);
-  int depthwise = kind == SEGNAS_LAYER_DWCONV ? i : opens && feeds_only(*plan, i, i + 1, SEGNAS_LAYER_DWCONV) ? i + 1 : -1;
+  int depthwise = kind == SEGNAS_LAYER_DWCONV ? i : widens(*plan, i) && feeds_only(*plan, i, i + 1, SEGNAS_LAYER_DWCONV) ? i + 1 : -1;
   int last = i;
-  if (depthwise >= 0 && feeds_only(*plan, depthwise, depthwise + 1, SEGNAS_LAYER_PWCONV)) {
+  if (depthwise >= 0 && fuses(*plan, i) && feeds_only(*plan, depthwise, depthwise + 1, SEGNAS_LAYER_PWCONV)) {
     step.depthwise = depthwise;
     step.project = last = depthwise + 1;
     step.expands = depthwise != i;

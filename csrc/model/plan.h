@@ -44,6 +44,7 @@ struct Plan {
   int64_t n = 0;
   const Arithmetic *arithmetic = nullptr;
   Picture picture;
+  int32_t fusion = 0;  // segnas_fusion
   std::vector<Layer> layers;
   std::vector<Value> values;
   std::vector<Step> steps;

@@ -40,14 +40,17 @@ void make_axes(segnas_session *session) {
   }
 }
 
-constexpr segnas_session_options kDefaults = {sizeof(segnas_session_options), SEGNAS_PRECISION_F32, SEGNAS_F32, nullptr, nullptr};
+constexpr segnas_session_options kDefaults = {sizeof(segnas_session_options), SEGNAS_PRECISION_F32, SEGNAS_F32, nullptr, nullptr, SEGNAS_FUSION_AUTO};
 
 // The arithmetic of the options; leaves scale and shift alone.
 segnas_status choose_arithmetic(segnas_session *session, const segnas_session_options &o, const char *function, segnas_error *err) {
   if (o.size != sizeof o) return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: options.size is %u, should be %zu", function, o.size, sizeof o);
   if (o.input != SEGNAS_F32 && o.input != SEGNAS_U8) return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: options.input should be SEGNAS_F32 or SEGNAS_U8", function);
   if (o.input == SEGNAS_U8 && (!o.scale || !o.shift)) return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: pictures of bytes need options.scale and options.shift", function);
+  if (o.fusion < SEGNAS_FUSION_AUTO || o.fusion > SEGNAS_FUSION_NEVER)
+    return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: options.fusion is %d, which is none", function, o.fusion);
   Plan &plan = session->plan;
+  plan.fusion = o.fusion;
   plan.picture.bytes = o.input == SEGNAS_U8;
   if (o.precision == SEGNAS_PRECISION_F32) {
     plan.arithmetic = &session->float32.emplace(*session->context->kernels);

@@ -45,6 +45,9 @@ static void list_constants(void) {
   VALUE(SEGNAS_LAYER_LABELS);
   VALUE(SEGNAS_PRECISION_F32);
   VALUE(SEGNAS_PRECISION_BF16);
+  VALUE(SEGNAS_FUSION_AUTO);
+  VALUE(SEGNAS_FUSION_ALWAYS);
+  VALUE(SEGNAS_FUSION_NEVER);
   VALUE(SEGNAS_BACKEND_VERSION);
 }
 
@@ -78,6 +81,7 @@ static void list_public_structs(void) {
   FIELD(segnas_session_options, input);
   FIELD(segnas_session_options, scale);
   FIELD(segnas_session_options, shift);
+  FIELD(segnas_session_options, fusion);
 }
 
 static void list_plugin_structs(void) {

@@ -35,7 +35,7 @@ struct Network {
   bool takes_bytes() const;
   const void *input_of(const Variant &v) const { return v.bytes ? static_cast<const void *>(bytes.data()) : input.data(); }
   segnas_session_options options(const Variant &v) const {
-    return {sizeof(segnas_session_options), v.precision, v.bytes ? SEGNAS_U8 : SEGNAS_F32, scale.data(), shift.data()};
+    return {sizeof(segnas_session_options), v.precision, v.bytes ? SEGNAS_U8 : SEGNAS_F32, scale.data(), shift.data(), SEGNAS_FUSION_ALWAYS};
   }
   bool labels() const { return layers.back().kind == SEGNAS_LAYER_LABELS; }
   int32_t groups() const { return layers.back().group + 1; }

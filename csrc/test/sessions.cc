@@ -76,6 +76,13 @@ SessionRunner::Output SessionRunner::execute(const std::string &place, int threa
   std::vector<uint8_t> again;
   output.failure = run_guarded(session.get(), network_, variant_, &again);
   if (output.failure.empty() && again != output.bytes) output.failure = "the second run differs from the first";
+  for (int32_t fusion : {SEGNAS_FUSION_AUTO, SEGNAS_FUSION_NEVER}) {
+    if (!output.failure.empty()) break;
+    options.fusion = fusion;
+    if (create(places_.context(place, threads), network_, &options, &session, &err) != SEGNAS_OK) return {std::string("create: ") + err.text, {}};
+    output.failure = run_guarded(session.get(), network_, variant_, &again);
+    if (output.failure.empty() && again != output.bytes) output.failure = "the fused run differs from that with fusion " + std::to_string(fusion);
+  }
   return output;
 }
 

@@ -302,12 +302,20 @@ typedef enum segnas_precision {
   SEGNAS_PRECISION_BF16 = 1
 } segnas_precision;
 
+/* Whether the layers of a block run as one step, whose middle never reaches memory. The bits are the same. */
+typedef enum segnas_fusion {
+  SEGNAS_FUSION_AUTO = 0, /* where that is faster: where the middle is larger than the caches near the cores */
+  SEGNAS_FUSION_ALWAYS = 1,
+  SEGNAS_FUSION_NEVER = 2
+} segnas_fusion;
+
 typedef struct segnas_session_options {
   uint32_t size;      /* sizeof(segnas_session_options) */
   int32_t precision;  /* segnas_precision */
   int32_t input;      /* SEGNAS_F32, or SEGNAS_U8: pictures of bytes, of which only CONV3X3 layers read value 0 as byte * scale[c] + shift[c] */
   const float *scale; /* [c], with SEGNAS_U8; host, borrowed for the call */
   const float *shift;
+  int32_t fusion;     /* segnas_fusion */
 } segnas_session_options;
 
 /* Plans a network for inputs [n,h,w,c]. The last layer's value is the output: u8 labels, or float32 when it is not LABELS. options may be NULL:
