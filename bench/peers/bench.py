@@ -213,6 +213,7 @@ def parse():
     p.add_argument("--most-rounds", type=int, default=100)
     p.add_argument("--burst-ms", type=float, default=40, help="that a worker runs for in a round, at least once")
     p.add_argument("--json", action="store_true", help="one JSON object a line instead of tables")
+    p.error = lambda text: sys.exit(print(f"bench-peers: {text}", file=sys.stderr) or 2)  # one line, as everywhere
     options = p.parse_args()
     for given, allowed, what in ((options.peers, known, "peer"), (options.works, WORKS, "work"), (options.precisions, PRECISIONS, "precision")):
         for name in given:
