@@ -5,9 +5,6 @@ import itertools
 import json
 import os
 import pathlib
-import platform
-import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -209,13 +206,14 @@ def parse():
     p.add_argument("--peers", type=listed, default=known, help="of " + ",".join(known))
     p.add_argument("--works", type=listed, default=list(WORKS), help="of " + ",".join(WORKS))
     p.add_argument("--sizes", type=lambda t: [size(part) for part in listed(t)], default=[(360, 480), (1024, 2048)], help="of a picture")
-    p.add_argument("--threads", type=lambda t: [int(part) for part in listed(t)], default=[1, 2])
+    p.add_argument("--threads", type=lambda t: [int(part) for part in listed(t)], default=[n for n in (1, 2) if n <= len(os.sched_getaffinity(0))])
     p.add_argument("--precisions", type=listed, default=PRECISIONS, help="of " + ",".join(PRECISIONS))
     p.add_argument("--seconds", type=float, default=25, help="that a group is timed for, loading not counted")
     p.add_argument("--least-rounds", type=int, default=5)
     p.add_argument("--most-rounds", type=int, default=100)
     p.add_argument("--burst-ms", type=float, default=40, help="that a worker runs for in a round, at least once")
     p.add_argument("--json", action="store_true", help="one JSON object a line instead of tables")
+    p.error = lambda text: sys.exit(print(f"bench-peers: {text}", file=sys.stderr) or 2)  # one line, as everywhere
     options = p.parse_args()
     for given, allowed, what in ((options.peers, known, "peer"), (options.works, WORKS, "work"), (options.precisions, PRECISIONS, "precision")):
         for name in given:
