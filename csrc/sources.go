@@ -10,6 +10,6 @@ import "embed"
 // Sources holds everything that libsegnas is built from, and no more: the operations' ref.h and cases.inc belong to the tests. A program
 // that does not look at it does not carry it.
 //
-//go:embed core/*.cc core/*.h include/segnas/*.h isa/*.cc isa/*.h model/*.cc model/*.h simd/*.h train/*.cc train/*.h
+//go:embed core/*.cc core/*.h include/segnas/*.h isa/*.cc isa/*.h model/*.cc model/*.h simd/*.h train/*.cc train/*[^f].h
 //go:embed ops/*/*.cc ops/*/*[^f].h
 var Sources embed.FS
