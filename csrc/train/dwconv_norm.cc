@@ -37,7 +37,8 @@ Span reach(const Window &d, int64_t column, int64_t column_end) {
   return {std::max<int64_t>(0, column * d.stride - d.k / 2), std::min(d.in_w, (column_end - 1) * d.stride + d.k - d.k / 2)};
 }
 
-// The last rows of a stretch of columns, made, while the row below is asked for, by `make(row, floats)` when they are first wanted, in order. Rows outside the picture are NULL.
+// The last rows of a stretch of columns, made by `make(row, floats)` when they are first wanted, in order, while the row below is asked for. Rows
+// outside the picture are NULL.
 template <class Make>
 class Ring {
  public:

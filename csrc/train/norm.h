@@ -58,8 +58,8 @@ struct Rows {
   Rows from(int64_t pixel) const { return {at + pixel * pitch, pitch}; }
 };
 
-// How far ahead of its use memory is asked for where it is read in order: 2 KiB.
-constexpr int64_t kAheadFloats = 512;
+// How far ahead of its use memory is asked for where it is read in order: 4 KiB.
+constexpr int64_t kAheadFloats = 1024;
 
 // y = the activation of x. ahead: how many floats further on x is read next.
 inline void apply_norm(const Kernels &kernels, const Norm &norm, Rows x, int64_t pixels, int64_t channels, Rows y, int64_t ahead = kAheadFloats) {

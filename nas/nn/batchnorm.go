@@ -51,21 +51,21 @@ type source struct {
 	relu         bool
 }
 
-// source returns v as it is read by a layer that takes norms.
-func (v *valueState) source() source {
-	if !v.plain.IsZero() {
-		return source{tensor: v.plain}
+// source returns v as it is read by a layer that takes norms, whether or not the activation is in memory: the same bits either way.
+func (v *valueState) source() source { return source{v.tensor, v.norm, v.relu} }
+
+// activation returns what plain made.
+func (v *valueState) activation() gobind.Tensor {
+	if v.norm.IsZero() {
+		return v.tensor
 	}
-	return source{v.tensor, v.norm, v.relu}
+	return v.plain
 }
 
 // plain returns v's activation for a layer that takes no norm. It is made at the first such use, and kept as long as v.
 func (t *Tape) plain(v Value) gobind.Tensor {
 	s := &t.values[v.index]
-	if s.norm.IsZero() {
-		return s.tensor
-	}
-	if s.plain.IsZero() {
+	if !s.norm.IsZero() && s.plain.IsZero() {
 		y, block := t.like(s.tensor)
 		if t.err != nil {
 			return s.tensor
@@ -73,7 +73,7 @@ func (t *Tape) plain(v Value) gobind.Tensor {
 		t.count(opBatchNormApply, t.clock(), t.stream.NormForward(s.tensor, s.norm, s.relu, y))
 		s.plain, s.plainBlock = y, block
 	}
-	return s.plain
+	return s.activation()
 }
 
 // prefix returns the first c elements of a vector.

@@ -66,7 +66,7 @@ func (t *Tape) gradients(c *convolution, input int32, y source, grad gobind.Tens
 	if x.wantsGrad {
 		dx, block = t.like(x.tensor)
 		// The sums of the only gradient that the input gets are taken while it is in cache.
-		if !from.norm.IsZero() && x.gradBlock == noBlock && x.reads == 1 {
+		if c.kind != denseConv && !from.norm.IsZero() && x.gradBlock == noBlock && x.reads == 1 {
 			sums = t.scratchPairs(x.tensor.Last())
 		}
 	}
@@ -77,7 +77,7 @@ func (t *Tape) gradients(c *convolution, input int32, y source, grad gobind.Tens
 	}
 	switch c.kind {
 	case denseConv:
-		t.denseGradients(c, from, y, grad, accumulate, dw, dx)
+		t.denseGradients(c, x.activation(), y, grad, accumulate, dw, dx)
 	case depthwiseConv:
 		t.count(opDWConvBackward, t.clock(), t.stream.DWConvNormBackward(from.tensor, from.norm, from.relu, c.weight, c.stride,
 			y.tensor, y.norm, y.relu, grad, accumulate, dw, dx, sums))
@@ -107,8 +107,8 @@ func (t *Tape) weightGradient(c *convolution) (dw gobind.Tensor, accumulate bool
 }
 
 // denseGradients is gradients for the 3x3 convolution, whose input wants a gradient in tests alone.
-func (t *Tape) denseGradients(c *convolution, x, y source, grad gobind.Tensor, accumulate bool, dw, dx gobind.Tensor) {
-	t.count(opConv3x3Weight, t.clock(), t.stream.Conv3x3NormBackwardWeight(x.tensor, c.stride, y.tensor, y.norm, y.relu, grad, accumulate, dw))
+func (t *Tape) denseGradients(c *convolution, x gobind.Tensor, y source, grad gobind.Tensor, accumulate bool, dw, dx gobind.Tensor) {
+	t.count(opConv3x3Weight, t.clock(), t.stream.Conv3x3NormBackwardWeight(x, c.stride, y.tensor, y.norm, y.relu, grad, accumulate, dw))
 	if dx.IsZero() {
 		return
 	}

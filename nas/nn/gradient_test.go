@@ -88,7 +88,7 @@ func (t *Tape) asInput(x gobind.Tensor) Value { return t.newValue(x, noBlock, tr
 
 func composites(b *bench) []composite {
 	s := b.store
-	conv := s.NewConvBN("conv", 3, 6, 2)
+	conv, second := s.NewConvBN("conv", 3, 6, 2), s.NewConvBN("second", 6, 4, 1)
 	wide, narrow := s.NewPWConvBN("wide", 4, 12, true), s.NewPWConvBN("narrow", 12, 4, false)
 	five, seven := s.NewDWConvBN("five", 12, 5, 3, 1), s.NewDWConvBN("seven", 12, 7, 3, 2)
 	logits := s.NewClassifier("logits", 6, 5)
@@ -102,6 +102,9 @@ func composites(b *bench) []composite {
 	return []composite{
 		{"conv and classifier", [4]int{2, 7, 5, 3}, Train, func(t *Tape, x Value) Value {
 			return logits.Forward(t, conv.Forward(t, x, Train), Train)
+		}},
+		{"conv after conv", [4]int{2, 9, 7, 3}, Train, func(t *Tape, x Value) Value {
+			return second.Forward(t, conv.Forward(t, x, Train), Train)
 		}},
 		{"frozen statistics", [4]int{2, 7, 5, 3}, TrainFrozen, func(t *Tape, x Value) Value {
 			return logits.Forward(t, conv.Forward(t, x, TrainFrozen), TrainFrozen)

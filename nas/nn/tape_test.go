@@ -150,6 +150,42 @@ func TestTape_SameStepSameBits(t *testing.T) {
 	}
 }
 
+// TestTape_LookingAtActivationsChangesNothing asks for the activations of layers whose readers compute them on the way.
+func TestTape_LookingAtActivationsChangesNothing(t *testing.T) {
+	run := func(look bool) (all []float32) {
+		b := newBench(t, 14)
+		net := newMiniature(b.store)
+		mustStore(t, b)
+		x := net.stem.Forward(b.tape, b.tape.Input(b.random(t, 2, 16, 20, 3)), Train)
+		h := net.expand.Forward(b.tape, x, 48, Train)
+		if look {
+			for _, v := range gobind.Host[float32](b.tape.Activation(h)) {
+				if !(v >= 0) {
+					t.Fatalf("an activation behind ReLU is %g", v)
+				}
+			}
+		}
+		y := net.project.Forward(b.tape, net.depthwise.Forward(b.tape, h, 5, Train), 8, Train)
+		logits := net.logits.Forward(b.tape, b.tape.Add(x, y), Train)
+		b.tape.CrossEntropy(logits, Target{Labels: b.labels(t, 2, 16, 20, 4), Ignore: 255}, 1)
+		if err := b.tape.Backward(); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range b.store.Params() {
+			if _, ok := p.Used(); ok {
+				all = append(all, gobind.Host[float32](p.Grad)...)
+			}
+		}
+		return all
+	}
+	unseen, seen := run(false), run(true)
+	for i := range unseen {
+		if math.Float32bits(unseen[i]) != math.Float32bits(seen[i]) {
+			t.Fatalf("gradient %d is %g, and %g after somebody looked", i, unseen[i], seen[i])
+		}
+	}
+}
+
 // TestSGD_LeavesUnusedPartsAlone poisons all gradients, so that reading one that was not computed would show.
 func TestSGD_LeavesUnusedPartsAlone(t *testing.T) {
 	b := newBench(t, 4)

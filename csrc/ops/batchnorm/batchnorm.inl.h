@@ -8,6 +8,10 @@
 // Zen 3, AVX2, one thread, processor time, y apart from x, dx in place of dy; floor: the same traffic with one operation a vector.
 //   8x45x60x384 (33 MB)   forward 5.8 ms (floor 4.7: 81 %)   backward 7.6 ms (floor 5.5: 72 %)
 //   8x180x240x32 (44 MB)  forward 6.3 ms (floor 6.3)         backward 8.9 ms (floor 7.4: 83 %)
+//
+// The loops take their arguments by value and everything in them is inlined: a vector store may alias an argument behind a reference, which
+// would be loaded again for every vector (and took half of the time).
+#define SEGNAS_BATCHNORM_INLINE __attribute__((always_inline)) static inline
 namespace batchnorm {
 
 // The choice depends on the shape, since it decides the order of the sums.
@@ -53,7 +57,7 @@ static void end_block(int64_t channels, const float *block, double *sums) {
 }
 
 template <int kPixels, bool kWhole>
-static inline void add_moments(const BatchnormSums &a, const float *x, int64_t c, int n) {
+SEGNAS_BATCHNORM_INLINE void add_moments(const BatchnormSums &a, const float *x, int64_t c, int n) {
   F32 shift = get<kWhole>(a.shift + c, n);
   F32 first[kPixels], second[kPixels];
   for (int i = 0; i < kPixels; i++) {
@@ -66,14 +70,14 @@ static inline void add_moments(const BatchnormSums &a, const float *x, int64_t c
 }
 
 template <int kPixels>
-static inline void add_moments_of(const BatchnormSums &a, const float *x) {
+SEGNAS_BATCHNORM_INLINE void add_moments_of(const BatchnormSums &a, const float *x) {
   int64_t c = 0;
   for (; c + kLanes <= a.channels; c += kLanes) add_moments<kPixels, true>(a, x, c, kLanes);
   if (c < a.channels) add_moments<kPixels, false>(a, x, c, (int)(a.channels - c));
 }
 
 template <int kRows>
-static void sums_all(const BatchnormSums &a) {
+static void sums_all(const BatchnormSums a) {
   if (!a.more) start_sums(a.channels, a.sums);
   for (int64_t begin = 0; begin < a.pixels; begin += kBatchnormBlock) {
     int64_t end = begin + kBatchnormBlock < a.pixels ? begin + kBatchnormBlock : a.pixels;
@@ -89,7 +93,7 @@ static void sums_all(const BatchnormSums &a) {
 static void sums(const BatchnormSums &a) { narrow(a.channels) ? sums_all<4>(a) : sums_all<1>(a); }
 
 template <bool kRelu, int kPixels, bool kWhole>
-static inline void apply_vector(const BatchnormApply &a, int64_t p, int64_t c, int n) {
+SEGNAS_BATCHNORM_INLINE void apply_vector(const BatchnormApply &a, int64_t p, int64_t c, int n) {
   F32 mean = get<kWhole>(a.mean + c, n), scale = get<kWhole>(a.scale + c, n), beta = get<kWhole>(a.beta + c, n);
   for (int i = 0; i < kPixels; i++) {
     if (a.ahead) __builtin_prefetch(a.x + (p + i) * a.x_pitch + c + a.ahead, 0, 2);
@@ -99,14 +103,14 @@ static inline void apply_vector(const BatchnormApply &a, int64_t p, int64_t c, i
 }
 
 template <bool kRelu, int kPixels>
-static inline void apply_pixels(const BatchnormApply &a, int64_t p) {
+SEGNAS_BATCHNORM_INLINE void apply_pixels(const BatchnormApply &a, int64_t p) {
   int64_t c = 0;
   for (; c + kLanes <= a.channels; c += kLanes) apply_vector<kRelu, kPixels, true>(a, p, c, kLanes);
   if (c < a.channels) apply_vector<kRelu, kPixels, false>(a, p, c, (int)(a.channels - c));
 }
 
 template <bool kRelu, int kRows>
-static void apply_all(const BatchnormApply &a) {
+static void apply_all(const BatchnormApply a) {
   int64_t p = 0;
   for (; p + kRows <= a.pixels; p += kRows) apply_pixels<kRelu, kRows>(a, p);
   for (; p < a.pixels; p++) apply_pixels<kRelu, 1>(a, p);
@@ -129,7 +133,7 @@ static inline F32 masked(F32 dy, F32 centred, F32 scale, F32 beta) {
 }
 
 template <bool kRelu, bool kFrozen, int kPixels, bool kWhole>
-static inline void add_gradients(const BatchnormGradientSums &a, int64_t p, int64_t c, int n) {
+SEGNAS_BATCHNORM_INLINE void add_gradients(const BatchnormGradientSums &a, int64_t p, int64_t c, int n) {
   F32 mean = get<kWhole>(a.mean + c, n), scale = get<kWhole>(a.scale + c, n), beta = get<kWhole>(a.beta + c, n);
   F32 g[kPixels], gx[kPixels];
   for (int i = 0; i < kPixels; i++) {
@@ -144,14 +148,14 @@ static inline void add_gradients(const BatchnormGradientSums &a, int64_t p, int6
 }
 
 template <bool kRelu, bool kFrozen, int kPixels>
-static inline void add_gradients_of(const BatchnormGradientSums &a, int64_t p) {
+SEGNAS_BATCHNORM_INLINE void add_gradients_of(const BatchnormGradientSums &a, int64_t p) {
   int64_t c = 0;
   for (; c + kLanes <= a.channels; c += kLanes) add_gradients<kRelu, kFrozen, kPixels, true>(a, p, c, kLanes);
   if (c < a.channels) add_gradients<kRelu, kFrozen, kPixels, false>(a, p, c, (int)(a.channels - c));
 }
 
 template <bool kRelu, bool kFrozen, int kRows>
-static void gradient_sums_all(const BatchnormGradientSums &a) {
+static void gradient_sums_all(const BatchnormGradientSums a) {
   if (!a.more) start_sums(a.channels, a.sums);
   for (int64_t begin = 0; begin < a.pixels; begin += kBatchnormBlock) {
     int64_t end = begin + kBatchnormBlock < a.pixels ? begin + kBatchnormBlock : a.pixels;
@@ -178,7 +182,7 @@ static void gradient_sums(const BatchnormGradientSums &a) {
 }
 
 template <bool kRelu, int kPixels, bool kWhole>
-static inline void gradient_vector(const BatchnormGradient &a, int64_t p, int64_t c, int n) {
+SEGNAS_BATCHNORM_INLINE void gradient_vector(const BatchnormGradient &a, int64_t p, int64_t c, int n) {
   F32 mean = get<kWhole>(a.mean + c, n), scale = get<kWhole>(a.scale + c, n), beta = get<kWhole>(a.beta + c, n);
   F32 centre = get<kWhole>(a.centre + c, n), slope = get<kWhole>(a.slope + c, n);
   for (int i = 0; i < kPixels; i++) {
@@ -194,14 +198,14 @@ static inline void gradient_vector(const BatchnormGradient &a, int64_t p, int64_
 }
 
 template <bool kRelu, int kPixels>
-static inline void gradient_pixels(const BatchnormGradient &a, int64_t p) {
+SEGNAS_BATCHNORM_INLINE void gradient_pixels(const BatchnormGradient &a, int64_t p) {
   int64_t c = 0;
   for (; c + kLanes <= a.channels; c += kLanes) gradient_vector<kRelu, kPixels, true>(a, p, c, kLanes);
   if (c < a.channels) gradient_vector<kRelu, kPixels, false>(a, p, c, (int)(a.channels - c));
 }
 
 template <bool kRelu, int kRows>
-static void gradient_all(const BatchnormGradient &a) {
+static void gradient_all(const BatchnormGradient a) {
   int64_t p = 0;
   for (; p + kRows <= a.pixels; p += kRows) gradient_pixels<kRelu, kRows>(a, p);
   for (; p < a.pixels; p++) gradient_pixels<kRelu, 1>(a, p);
@@ -217,5 +221,6 @@ static void gradient(const BatchnormGradient &a) {
 }
 
 }  // namespace batchnorm
+#undef SEGNAS_BATCHNORM_INLINE
 
 static constexpr BatchnormKernels kBatchnorm = {batchnorm::sums, batchnorm::apply, batchnorm::gradient_sums, batchnorm::gradient};

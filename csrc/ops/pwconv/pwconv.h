@@ -36,11 +36,11 @@ struct PwconvKernels {
   void (*bias_slab)(const float *dy, int64_t dy_pitch, int64_t pixels, int64_t n, double *sums);
 };
 
-// Pixels in a slab: whole chunks, at most 16 slabs, none below 256 pixels but the last (a slab's partial sums are written and read once more).
+// Pixels in a slab: at most 16 slabs, as equal as GEMM tiles allow, of 240 pixels or more where there are as many (a slab's partial sums are written
+// and read once more).
 inline int64_t pwconv_slab_pixels(int64_t pixels) {
-  int64_t slab = (pixels + 15) / 16;
-  slab = (slab + 127) / 128 * 128;
-  return slab < 256 ? 256 : slab;
+  int64_t slabs = pixels / 240 < 1 ? 1 : pixels / 240 > 16 ? 16 : pixels / 240;
+  return ((pixels + slabs - 1) / slabs + 11) / 12 * 12;
 }
 
 }  // namespace segnas
