@@ -10,8 +10,8 @@ import (
 	"github.com/segnas/segnas/nas/supernet"
 )
 
-// limits returns what bounds the search: the latency always, by the table's predictions and less the margin, multiply-adds and
-// parameters where given; and the latency that was asked for, in milliseconds. A limit that no network can meet is misuse; the
+// limits returns what bounds the search: the latency always, by the table's predictions and less the margin; multiply-adds,
+// parameters, and the deployed network's memory and weights where given; and the latency that was asked for, in milliseconds. A limit that no network can meet is misuse; the
 // margin gives way before that.
 func limits(c Config, net space.Network, m *machine, predictor *latency.Predictor) (list []search.Limit, asked float64, err error) {
 	if asked, err = askedLatency(c, predictor); err != nil {

@@ -1,5 +1,5 @@
 // Package search finds the architecture of the highest validation mIoU within limits on latency, multiply-adds or parameters, by
-// the evolution of the method: a generation of random networks, then generations of mutants and crosses of the last one's best.
+// the evolution of the method: a generation of random networks (and given ones, where there are any), then generations of mutants and crosses of the last one's best.
 //
 // A search is a function of its configuration, space, limits and evaluator: the random source of each generation is seeded by
 // (seed, generation) alone, and a whole generation is drawn before any of it is evaluated. So a search that was killed draws the
