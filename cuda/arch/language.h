@@ -1,0 +1,70 @@
+// The kernel language (arch.h) on CUDA.
+#pragma once
+#include <cuda_runtime.h>
+
+#define SEGNAS_KERNEL(most_threads) __global__ void __launch_bounds__(most_threads)
+#define SEGNAS_DEVICE __device__ __forceinline__
+#define SEGNAS_BOTH __host__ __device__ __forceinline__
+
+namespace segnas::gpu {
+
+SEGNAS_DEVICE int thread() { return static_cast<int>(threadIdx.x); }
+SEGNAS_DEVICE int threads() { return static_cast<int>(blockDim.x); }
+SEGNAS_DEVICE int block_x() { return static_cast<int>(blockIdx.x); }
+SEGNAS_DEVICE int block_y() { return static_cast<int>(blockIdx.y); }
+SEGNAS_DEVICE int block_z() { return static_cast<int>(blockIdx.z); }
+SEGNAS_DEVICE int blocks_x() { return static_cast<int>(gridDim.x); }
+SEGNAS_DEVICE int blocks_y() { return static_cast<int>(gridDim.y); }
+SEGNAS_DEVICE int blocks_z() { return static_cast<int>(gridDim.z); }
+
+SEGNAS_DEVICE void barrier() { __syncthreads(); }
+SEGNAS_DEVICE void warp_barrier() { __syncwarp(); }
+constexpr unsigned kAllLanes = 0xffffffffu;
+template <class Number>
+SEGNAS_DEVICE Number shuffle(Number v, int from_lane) {
+  return __shfl_sync(kAllLanes, v, from_lane);
+}
+template <class Number>
+SEGNAS_DEVICE Number shuffle_xor(Number v, int mask) {
+  return __shfl_xor_sync(kAllLanes, v, mask);
+}
+template <class Number>
+SEGNAS_DEVICE Number shuffle_down(Number v, int by) {
+  return __shfl_down_sync(kAllLanes, v, static_cast<unsigned>(by));
+}
+
+template <class T>
+class Shared {
+ public:
+  SEGNAS_DEVICE explicit Shared(T *at) : at_(at) {}
+  template <class Index>
+  SEGNAS_DEVICE T &operator[](Index i) const {
+    return at_[i];
+  }
+  template <class Index>
+  SEGNAS_DEVICE Shared operator+(Index n) const {
+    return Shared(at_ + n);
+  }
+  template <class U>
+  SEGNAS_DEVICE Shared<U> as() const {
+    return Shared<U>(reinterpret_cast<U *>(at_));
+  }
+
+ private:
+  T *at_;
+};
+
+template <class T>
+SEGNAS_DEVICE Shared<T> shared_memory(size_t byte_offset) {
+  extern __shared__ __align__(128) unsigned char segnas_shared_bytes[];
+  return Shared<T>(reinterpret_cast<T *>(segnas_shared_bytes + byte_offset));
+}
+
+SEGNAS_DEVICE float fused_multiply_add(float a, float b, float c) { return __fmaf_rn(a, b, c); }
+SEGNAS_DEVICE double fused_multiply_add(double a, double b, double c) { return __fma_rn(a, b, c); }
+SEGNAS_DEVICE float square_root(float a) { return __fsqrt_rn(a); }
+SEGNAS_DEVICE double square_root(double a) { return __dsqrt_rn(a); }
+SEGNAS_DEVICE float exponential(float a) { return expf(a); }
+SEGNAS_DEVICE float logarithm(float a) { return logf(a); }
+
+}  // namespace segnas::gpu
