@@ -104,7 +104,7 @@ var sharedProber = sync.OnceValue(func() *prober {
 		panic(err)
 	}
 	defer x.Close()
-	return newProber(x.ISA(), x.Threads())
+	return newProber(x.ISA(), x.BF16(), x.Threads())
 })
 
 // BenchmarkPeak is the machine's own: fused multiply-adds on registers, and copies between large buffers.
@@ -127,6 +127,67 @@ func BenchmarkOperations(b *testing.B) {
 			b.Run(name, func(b *testing.B) { timed(b, op) })
 		}
 	}
+}
+
+// BenchmarkSessions times the convolutions of the baseline as a deployed network runs them, one layer a session, in both precisions.
+func BenchmarkSessions(b *testing.B) {
+	for _, h := range []int{1024, 360} {
+		w := map[int]int{1024: 2048, 360: 480}[h]
+		for _, l := range distinct(networkLayers(1, h, w)) {
+			d := deploy(l)
+			for _, precision := range []gobind.Precision{gobind.Float32, gobind.BFloat16} {
+				if d.layers != nil {
+					b.Run(fmt.Sprintf("%s_%s/%dx%d/%s/%s", l.op, precision, h, w, l.place, l.shape()), func(b *testing.B) { timedSession(b, d, precision) })
+				}
+			}
+		}
+	}
+}
+
+func timedSession(b *testing.B, d deployed, precision gobind.Precision) {
+	run, groups := d.session(b, precision)
+	var took time.Duration
+	seen := sharedProber().measure()
+	for b.Loop() {
+		run()
+		took += groups[d.timed]
+	}
+	each := took / time.Duration(b.N)
+	seen = seen.best(sharedProber().measure()).of(precision)
+	b.ReportMetric(float64(each.Nanoseconds()), "ns/op") // the layer's own; the layers around it make its input and read its output
+	b.ReportMetric(2*float64(d.layer.macs())/each.Seconds()/1e9, "GFLOP/s")
+	b.ReportMetric(float64(d.bytes(precision))/each.Seconds()/1e9, "GB/s")
+	b.ReportMetric(100*seen.floor(d.layer.macs(), d.bytes(precision)).Seconds()/each.Seconds(), "%peak")
+}
+
+// session makes the session, runs it once, and returns a run and the times of its groups.
+func (d deployed) session(t testing.TB, precision gobind.Precision) (run func(), groups []time.Duration) {
+	t.Helper()
+	x, err := gobind.NewContext(gobind.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(x.Close)
+	if precision == gobind.BFloat16 && !x.BF16() {
+		t.Skip("this processor has no bfloat16 products")
+	}
+	s, err := x.NewSession(d.layers, 1, d.h, d.w, d.c, gobind.SessionOptions{Precision: precision})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	input, output := make([]float32, d.h*d.w*d.c), make([]float32, s.OutputBytes()/4)
+	for i := range input {
+		input[i] = 0.25 + float32(i*7919%1024)/1024
+	}
+	groups = make([]time.Duration, s.Groups())
+	run = func() {
+		if err := s.RunFloat32(input, output, groups); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run()
+	return run, groups
 }
 
 func timed(b *testing.B, op operation) {
@@ -174,8 +235,24 @@ func TestOperations_RunOnSmallPictures(t *testing.T) {
 	}
 }
 
+func TestSessions_RunOnSmallPictures(t *testing.T) {
+	for _, l := range distinct(networkLayers(1, 48, 72)) {
+		d := deploy(l)
+		for _, precision := range []gobind.Precision{gobind.Float32, gobind.BFloat16} {
+			if d.layers == nil {
+				continue
+			}
+			t.Run(l.op+"_"+precision.String()+"/"+l.shape(), func(t *testing.T) {
+				if _, groups := d.session(t, precision); groups[d.timed] <= 0 {
+					t.Errorf("the layer took %v", groups[d.timed])
+				}
+			})
+		}
+	}
+}
+
 func TestPeak_FloorIsTheSlowerNeed(t *testing.T) {
-	p := peak{flops: 1e9, bytes: 1e8}
+	p := peak{flops: 1e9, pairs: 2e9, bytes: 1e8}
 	for _, c := range []struct {
 		macs, bytes int64
 		want        time.Duration

@@ -3,11 +3,14 @@ package bench
 import (
 	"sync"
 	"time"
+
+	"github.com/segnas/segnas/gobind"
 )
 
 // peak is what the machine did at best when it was asked: the ends of the scale that an operation's time is held against.
 type peak struct {
 	flops float64 // fused multiply-adds on registers, 2 operations each, per second; 0 where there is no such loop
+	pairs float64 // the same of bfloat16 with float32 sums
 	bytes float64 // copied between buffers larger than caches, read and written, per second
 }
 
@@ -21,11 +24,22 @@ func (p peak) floor(macs, bytes int64) time.Duration {
 }
 
 // best takes the higher of each.
-func (p peak) best(q peak) peak { return peak{max(p.flops, q.flops), max(p.bytes, q.bytes)} }
+func (p peak) best(q peak) peak {
+	return peak{max(p.flops, q.flops), max(p.pairs, q.pairs), max(p.bytes, q.bytes)}
+}
+
+// of is the peak for work in a precision.
+func (p peak) of(precision gobind.Precision) peak {
+	if precision == gobind.BFloat16 {
+		p.flops = p.pairs
+	}
+	return p
+}
 
 // prober measures peaks with as many goroutines as the library has threads.
 type prober struct {
 	isa     string
+	bf16    bool // the processor multiplies bfloat16
 	threads int
 	from    [][]byte
 	to      [][]byte
@@ -34,8 +48,8 @@ type prober struct {
 // copiedBytes is what a thread copies: more than its share of the last-level cache of common machines.
 const copiedBytes = 64 << 20
 
-func newProber(isa string, threads int) *prober {
-	p := &prober{isa: isa, threads: threads, from: make([][]byte, threads), to: make([][]byte, threads)}
+func newProber(isa string, bf16 bool, threads int) *prober {
+	p := &prober{isa: isa, bf16: bf16, threads: threads, from: make([][]byte, threads), to: make([][]byte, threads)}
 	for i := range threads {
 		p.from[i], p.to[i] = make([]byte, copiedBytes), make([]byte, copiedBytes)
 		for j := range copiedBytes {
@@ -50,7 +64,13 @@ func (p *prober) measure() peak {
 	const rounds = 3
 	var seen peak
 	for range rounds {
-		seen = seen.best(peak{p.multiplyAdds(), p.copies()})
+		loop, lanes := fmaLoop(p.isa)
+		seen.flops = max(seen.flops, p.multiplyAdds(loop, lanes))
+		if p.bf16 {
+			loop, lanes = pairsLoop(p.isa)
+			seen.pairs = max(seen.pairs, p.multiplyAdds(loop, lanes))
+		}
+		seen.bytes = max(seen.bytes, p.copies())
 	}
 	return seen
 }
@@ -70,8 +90,7 @@ func (p *prober) together(body func(thread int)) time.Duration {
 	return time.Since(begin)
 }
 
-func (p *prober) multiplyAdds() float64 {
-	loop, lanes := fmaLoop(p.isa)
+func (p *prober) multiplyAdds(loop func(turns int64), lanes int) float64 {
 	if loop == nil {
 		return 0
 	}

@@ -12,6 +12,11 @@ func fmaAVX2(turns int64)
 //go:noescape
 func fmaAVX512(turns int64)
 
+// pairsAVX512 does the same with products of bfloat16 pairs: 32 multiply-adds an instruction.
+//
+//go:noescape
+func pairsAVX512(turns int64)
+
 // fmaLoop returns the loop for the instruction set that the library uses and its lanes; nil where the set has no fused multiply-add.
 func fmaLoop(isa string) (loop func(turns int64), lanes int) {
 	switch isa {
@@ -22,4 +27,12 @@ func fmaLoop(isa string) (loop func(turns int64), lanes int) {
 	default:
 		return nil, 0
 	}
+}
+
+// pairsLoop returns the loop of bfloat16 and its multiply-adds an instruction, for a processor that has it.
+func pairsLoop(isa string) (loop func(turns int64), lanes int) {
+	if isa != "avx512" {
+		return nil, 0
+	}
+	return pairsAVX512, 32
 }

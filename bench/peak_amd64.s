@@ -75,3 +75,41 @@ loop:
 	JNZ  loop
 	VZEROUPPER
 	RET
+
+// VDPBF16PS Z15, Z14, Zn, which the assembler does not know: R is the inverted fourth bit of n, M is 0xc7 with n's low three bits.
+#define DOT(R, M) BYTE $0x62; BYTE $R; BYTE $0x0e; BYTE $0x48; BYTE $0x52; BYTE $M
+
+// func pairsAVX512(turns int64)
+TEXT ·pairsAVX512(SB), NOSPLIT, $0-8
+	MOVQ turns+0(FP), CX
+	VBROADCASTSS one<>(SB), Z14
+	VBROADCASTSS small<>(SB), Z15
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+loop:
+	DOT(0xd2, 0xc7)
+	DOT(0xd2, 0xcf)
+	DOT(0xd2, 0xd7)
+	DOT(0xd2, 0xdf)
+	DOT(0xd2, 0xe7)
+	DOT(0xd2, 0xef)
+	DOT(0xd2, 0xf7)
+	DOT(0xd2, 0xff)
+	DOT(0x52, 0xc7)
+	DOT(0x52, 0xcf)
+	DOT(0x52, 0xd7)
+	DOT(0x52, 0xdf)
+	DECQ CX
+	JNZ  loop
+	VZEROUPPER
+	RET

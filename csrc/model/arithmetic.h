@@ -54,7 +54,7 @@ class Arithmetic {
   virtual size_t upsample_scratch(int64_t in_w, int64_t channels) const = 0;
 
   // c = a w + bias + residual, ReLU; pixels one after another. a, residual and c stored; c plain float32 when floats is set.
-  virtual void pointwise(const Layer &l, const void *a, int64_t pixels, const void *residual, bool floats, void *c) const = 0;
+  virtual void pointwise(const Layer &l, const void *a, int64_t pixels, const void *residual, bool floats, void *c, Ahead ahead) const = 0;
   virtual void depthwise(const Layer &l, const Stretch &s, void *out) const = 0;
   // Dense 3x3: reads plain float32, or the picture.
   virtual void dense(const Layer &l, const Stretch &s, const Picture *picture, void *scratch, void *out) const = 0;
@@ -77,7 +77,7 @@ class Float32 final : public Arithmetic {
   void pack(const Layer &l, const segnas_layer &from, void *weights, float *bias) const override;
   size_t dense_scratch(const Layer &l, int64_t columns, const Picture *picture) const override;
   size_t upsample_scratch(int64_t in_w, int64_t channels) const override;
-  void pointwise(const Layer &l, const void *a, int64_t pixels, const void *residual, bool floats, void *c) const override;
+  void pointwise(const Layer &l, const void *a, int64_t pixels, const void *residual, bool floats, void *c, Ahead ahead) const override;
   void depthwise(const Layer &l, const Stretch &s, void *out) const override;
   void dense(const Layer &l, const Stretch &s, const Picture *picture, void *scratch, void *out) const override;
   void upsample_add(const Layer &l, const UpsampleRow &row, const void *top, const void *bottom, const void *add, void *y, void *scratch) const override;
@@ -100,7 +100,7 @@ class Bfloat16 final : public Arithmetic {
   void pack(const Layer &l, const segnas_layer &from, void *weights, float *bias) const override;
   size_t dense_scratch(const Layer &l, int64_t columns, const Picture *picture) const override;
   size_t upsample_scratch(int64_t in_w, int64_t channels) const override;
-  void pointwise(const Layer &l, const void *a, int64_t pixels, const void *residual, bool floats, void *c) const override;
+  void pointwise(const Layer &l, const void *a, int64_t pixels, const void *residual, bool floats, void *c, Ahead ahead) const override;
   void depthwise(const Layer &l, const Stretch &s, void *out) const override;
   void dense(const Layer &l, const Stretch &s, const Picture *picture, void *scratch, void *out) const override;
   void upsample_add(const Layer &l, const UpsampleRow &row, const void *top, const void *bottom, const void *add, void *y, void *scratch) const override;

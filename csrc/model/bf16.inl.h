@@ -11,88 +11,127 @@ constexpr int channel_of(int p) { return p / 2 + p % 2 * kLanes; }
 
 // ---------------------------------------------------------------- products
 
-static void pack(const float *w, int64_t k, int64_t n, bool stored, uint16_t *packed) {
-  // (No call of bf16.h's inline functions here: compiled under this set's flags, they would leak out of it.)
-  const int64_t rows = stored ? (k + kGroup - 1) / kGroup * kGroup : k + k % 2;
+// Pairs of rows of w at `position` and after it, in columns [column, column + kGroup); row(position) is negative for fill.
+template <class Row>
+static inline void pack_pair(const float *w, int64_t n, int64_t position, int64_t column, Row row, uint16_t *packed) {
+  for (int64_t i = 0; i < 2 * kGroup; i++) {
+    const int64_t from = row(position + i % 2);
+    const float value = from >= 0 && column + i / 2 < n ? w[from * n + column + i / 2] : 0.0f;
+    narrow_first(packed + i, broadcast(value), 1);
+  }
+}
+
+static void pack(const float *w, int64_t k, int64_t n, uint16_t *packed) {
+  auto row = [k](int64_t position) {
+    const int64_t channel = position / kGroup * kGroup + channel_of((int)(position % kGroup));
+    return channel < k ? channel : -1;
+  };
   for (int64_t column = 0; column < n; column += kGroup)
-    for (int64_t p = 0; p < rows; p += 2)
-      for (int64_t i = 0; i < 2 * kGroup; i++) {
-        const int64_t at = p + i % 2, row = stored ? at / kGroup * kGroup + channel_of((int)(at % kGroup)) : at;
-        float value = row < k && column + i / 2 < n ? w[row * n + column + i / 2] : 0.0f;
-        narrow_first(packed++, broadcast(value), 1);
-      }
+    for (int64_t p = 0; p < (k + kGroup - 1) / kGroup * kGroup; p += 2, packed += 2 * kGroup) pack_pair(w, n, p, column, row, packed);
+}
+
+static void pack_dense(const float *w, int64_t cin, int64_t n, uint16_t *packed) {
+  const int64_t run = 3 * cin, filled = run + run % 2;
+  auto row = [run, filled](int64_t position) { return position % filled < run ? position / filled * run + position % filled : -1; };
+  for (int64_t column = 0; column < n; column += kGroup)
+    for (int64_t p = 0; p < 3 * filled; p += 2, packed += 2 * kGroup) pack_pair(w, n, p, column, row, packed);
 }
 
 struct Product {
   const float *bias;
-  const uint16_t *residual;
   int64_t residual_pitch;
   bool relu, floats;
 };
 
-// One group of columns of kRows rows.
-template <int kRows>
+// One group of columns of kRows rows; kVectors of its two hold columns, the other one is fill. ahead as in simd/gemm.inl.h.
+template <int kRows, int kVectors, bool kAhead>
 static inline void tile(const uint16_t *a, int64_t a_pitch, const uint16_t *panel, int64_t pairs, int64_t n, const Product &e, const uint16_t *residual,
-                        void *c, int64_t c_pitch) {
-  F32 acc[kRows][2];
-  const F32 start0 = load(e.bias), start1 = load(e.bias + kLanes);
+                        void *c, int64_t c_pitch, Ahead *ahead) {
+  F32 acc[kRows][kVectors];
+#pragma GCC unroll 2
+  for (int v = 0; v < kVectors; v++)
 #pragma GCC unroll 12
-  for (int r = 0; r < kRows; r++) acc[r][0] = start0, acc[r][1] = start1;
+    for (int r = 0; r < kRows; r++) acc[r][v] = load(e.bias + v * kLanes);
+  const char *line = kAhead ? ahead->at : nullptr;
   for (int64_t i = 0; i < pairs; i++, panel += 2 * kGroup) {
-    const Bf16 b0 = load_pairs(panel), b1 = load_pairs(panel + kGroup);
+    if constexpr (kAhead) __builtin_prefetch(line + i * 64, 0, 2);
+    Bf16 b[kVectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; v++) b[v] = load_pairs(panel + v * kGroup);
 #pragma GCC unroll 12
     for (int r = 0; r < kRows; r++) {
       const Bf16 x = broadcast_pair(a + r * a_pitch + 2 * i);
-      acc[r][0] = dot(acc[r][0], x, b0);
-      acc[r][1] = dot(acc[r][1], x, b1);
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; v++) acc[r][v] = dot(acc[r][v], x, b[v]);
     }
   }
+  if constexpr (kAhead) ahead->at = line + pairs * 64;
 #pragma GCC unroll 12
   for (int r = 0; r < kRows; r++) {
+    F32 y0 = acc[r][0], y1 = zero();
+    if constexpr (kVectors > 1) y1 = acc[r][1];
     if (residual) {
       const Bf16 more = load_pairs(residual + r * e.residual_pitch);
-      acc[r][0] = add(acc[r][0], even(more));
-      acc[r][1] = add(acc[r][1], odd(more));
+      y0 = add(y0, even(more));
+      if (kVectors > 1) y1 = add(y1, odd(more));
     }
-    if (e.relu) acc[r][0] = relu(acc[r][0]), acc[r][1] = relu(acc[r][1]);
+    if (e.relu) y0 = relu(y0), y1 = relu(y1);
     if (e.floats) {
-      store_first((float *)c + r * c_pitch, acc[r][0], (int)n);
-      store_first((float *)c + r * c_pitch + kLanes, acc[r][1], (int)n - kLanes);
+      store_first((float *)c + r * c_pitch, y0, (int)n);
+      store_first((float *)c + r * c_pitch + kLanes, y1, (int)n - kLanes);
     } else {
-      store_pairs((uint16_t *)c + r * c_pitch, zip(acc[r][0], acc[r][1]));
+      store_pairs((uint16_t *)c + r * c_pitch, zip(y0, y1));
     }
   }
 }
 
-template <int kRows>
+template <int kRows, int kVectors>
 static inline void tail(int64_t rows, const uint16_t *a, int64_t a_pitch, const uint16_t *panel, int64_t pairs, int64_t n, const Product &e,
                         const uint16_t *residual, void *c, int64_t c_pitch) {
   if constexpr (kRows > 0) {
-    if (rows == kRows) return tile<kRows>(a, a_pitch, panel, pairs, n, e, residual, c, c_pitch);
-    tail<kRows - 1>(rows, a, a_pitch, panel, pairs, n, e, residual, c, c_pitch);
+    if (rows == kRows) return tile<kRows, kVectors, false>(a, a_pitch, panel, pairs, n, e, residual, c, c_pitch, nullptr);
+    tail<kRows - 1, kVectors>(rows, a, a_pitch, panel, pairs, n, e, residual, c, c_pitch);
   }
+}
+
+// `count` rows of one group of columns; pitches in bytes for c.
+template <int kVectors>
+static inline void group(const uint16_t *a, int64_t a_pitch, int64_t count, const uint16_t *panel, int64_t pairs, int64_t n, const Product &e,
+                         const uint16_t *residual, char *c, int64_t c_pitch, int64_t element, Ahead *ahead) {
+  int64_t row = 0;
+  for (; row + kTileRows <= count; row += kTileRows) {
+    const uint16_t *more = residual ? residual + row * e.residual_pitch : nullptr;
+    char *out = c + row * c_pitch * element;
+    if (ahead->at < ahead->end) {
+      tile<kTileRows, kVectors, true>(a + row * a_pitch, a_pitch, panel, pairs, n, e, more, out, c_pitch, ahead);
+    } else {
+      tile<kTileRows, kVectors, false>(a + row * a_pitch, a_pitch, panel, pairs, n, e, more, out, c_pitch, nullptr);
+    }
+  }
+  tail<kTileRows - 1, kVectors>(count - row, a + row * a_pitch, a_pitch, panel, pairs, n, e, residual ? residual + row * e.residual_pitch : nullptr,
+                                c + row * c_pitch * element, c_pitch);
 }
 
 // Rows in blocks whose A stays in L2 while the panels pass by; a panel stays in L1 over the block's tiles.
 static void rows(const uint16_t *a, int64_t a_pitch, int64_t count, const uint16_t *packed, int64_t pairs, int64_t n, const float *bias,
-                 const uint16_t *residual, int64_t residual_pitch, bool relu, bool floats, void *c, int64_t c_pitch) {
+                 const uint16_t *residual, int64_t residual_pitch, bool relu, bool floats, void *c, int64_t c_pitch, Ahead ahead) {
   constexpr int64_t kBlockPairs = 24 * 1024;
   int64_t block = kBlockPairs / pairs / kTileRows * kTileRows;
   if (block < kTileRows) block = kTileRows;
   const int64_t element = floats ? 4 : 2;
   for (int64_t first = 0; first < count; first += block) {
-    const int64_t end = first + block < count ? first + block : count;
+    const int64_t some = count - first < block ? count - first : block;
     const uint16_t *panel = packed;
     for (int64_t column = 0; column < n; column += kGroup, panel += pairs * 2 * kGroup) {
-      const Product e = {bias + column, residual, residual_pitch, relu, floats};
+      const Product e = {bias + column, residual_pitch, relu, floats};
       const int64_t left = n - column < kGroup ? n - column : kGroup;
-      int64_t row = first;
-      char *out = (char *)c + column * element;
-      const uint16_t *more = residual ? residual + column : nullptr;
-      for (; row + kTileRows <= end; row += kTileRows)
-        tile<kTileRows>(a + row * a_pitch, a_pitch, panel, pairs, left, e, more ? more + row * residual_pitch : nullptr, out + row * c_pitch * element, c_pitch);
-      tail<kTileRows - 1>(end - row, a + row * a_pitch, a_pitch, panel, pairs, left, e, more ? more + row * residual_pitch : nullptr,
-                          out + row * c_pitch * element, c_pitch);
+      const uint16_t *more = residual ? residual + first * residual_pitch + column : nullptr;
+      char *out = (char *)c + (first * c_pitch + column) * element;
+      if (left > kLanes) {
+        group<2>(a + first * a_pitch, a_pitch, some, panel, pairs, left, e, more, out, c_pitch, element, &ahead);
+      } else {
+        group<1>(a + first * a_pitch, a_pitch, some, panel, pairs, left, e, more, out, c_pitch, element, &ahead);
+      }
     }
   }
 }
@@ -178,67 +217,99 @@ static void depthwise(const uint16_t *const *rows, int64_t in_w, int64_t first, 
   }
 }
 
-// ---------------------------------------------------------------- pictures
+// ---------------------------------------------------------------- dense 3x3
 
-static inline F32 bytes_first(const unsigned char *p, int n) {
-  float values[kLanes];
-  for (int i = 0; i < kLanes; i++) values[i] = i < n ? (float)p[i] : 0.0f;
-  return load(values);
+static inline void zeros(uint16_t *to, int64_t n) {
+  for (int64_t i = 0; i < n; i++) to[i] = 0;
 }
 
-// Values [begin, end) of one tap row's run of 3*cin; x points to the run's value 0, which may lie outside.
-static inline void patch_run(const Bf16Patches &a, const void *row, int64_t x, int begin, int end, uint16_t *to) {
-  for (int i = begin; i < end; i += kLanes) {
-    const int n = end - i;
-    F32 value = a.bytes ? bytes_first((const unsigned char *)row + x + i, n) : load_first((const float *)row + x + i, n);
-    if (a.bytes) value = add(mul(value, load_first(a.scale + i, n)), load_first(a.shift + i, n));
-    narrow_first(to + i, value, n);
+static void line(const Bf16Line &a) {
+  const int64_t c = a.cin;
+  const int64_t from = a.first > 0 ? a.first : 0, end = a.first + a.columns < a.in_w ? a.first + a.columns : a.in_w;
+  if (!a.row || from >= end) return zeros(a.line, a.columns * c);
+  zeros(a.line, (from - a.first) * c);
+  zeros(a.line + (end - a.first) * c, (a.first + a.columns - end) * c);
+  uint16_t *to = a.line + (from - a.first) * c;
+  const int64_t n = (end - from) * c;
+  float block[kConv3x3MostChannels * kNormalisePixels];
+  const int64_t period = c * kNormalisePixels;
+  for (int64_t i = 0; i < n; i += period) {
+    const int64_t some = n - i < period ? n - i : period;
+    const float *x = (const float *)a.row + from * c + i;
+    if (a.bytes) {
+      const uint8_t *bytes = (const uint8_t *)a.row + from * c + i;
+      for (int64_t j = 0; j < some; j++) block[j] = (float)bytes[j] * a.scale[j] + a.shift[j];
+      x = block;
+    }
+    int64_t j = 0;
+    for (; j + kLanes <= some; j += kLanes) narrow(to + i + j, load(x + j));
+    if (j < some) narrow_first(to + i + j, load_first(x + j, (int)(some - j)), (int)(some - j));
   }
 }
 
-// Patches [j, end) with all taps inside, whose runs fit a vector. A run is written as a whole vector: what is too much is zero, and the next run or
-// patch is written over it; so the patches have room for a vector behind them.
-static void patches_inside(const Bf16Patches &a, int64_t j, int64_t end) {
-  const int run = (int)(3 * a.cin);
-  const int64_t step = a.stride * a.cin;
-  const F32 scale = a.bytes ? load_first(a.scale, run) : zero(), shift = a.bytes ? load_first(a.shift, run) : zero();
-  int64_t x = (a.first + j * a.stride - 1) * a.cin;
-  uint16_t *to = a.patches + j * a.k;
-  for (; j < end; j++, x += step, to += a.k) {
-    for (int u = 0; u < 3; u++) {
-      F32 value = zero();
-      if (a.rows[u] && a.bytes) value = add(mul(bytes_first((const unsigned char *)a.rows[u] + x, run), scale), shift);
-      if (a.rows[u] && !a.bytes) value = load_first((const float *)a.rows[u] + x, run);
-      narrow(to + u * run, value);
+// kRows neighbouring columns, one group of output channels. Three runs of 3*cin values that lie together in a line; the last one of an odd run is
+// paired with a zero, not with its neighbour, which may be infinite.
+template <int kRows, int kVectors>
+static inline void dense_tile(const Bf16Dense &a, int64_t j, const uint16_t *panel, const float *bias, uint16_t *out) {
+  const int64_t step = a.stride * a.cin, run = 3 * a.cin;
+  F32 acc[kRows][kVectors];
+#pragma GCC unroll 2
+  for (int v = 0; v < kVectors; v++)
+#pragma GCC unroll 12
+    for (int r = 0; r < kRows; r++) acc[r][v] = load(bias + v * kLanes);
+  for (int u = 0; u < 3; u++) {
+    const uint16_t *x = a.lines[u] + j * step;
+    for (int64_t i = 0; i < run; i += 2, panel += 2 * kGroup) {
+      Bf16 b[kVectors];
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; v++) b[v] = load_pairs(panel + v * kGroup);
+      if (i + 1 < run) {
+#pragma GCC unroll 12
+        for (int r = 0; r < kRows; r++) {
+          const Bf16 pair = broadcast_pair(x + r * step + i);
+#pragma GCC unroll 2
+          for (int v = 0; v < kVectors; v++) acc[r][v] = dot(acc[r][v], pair, b[v]);
+        }
+      } else {
+#pragma GCC unroll 12
+        for (int r = 0; r < kRows; r++) {
+          const Bf16 pair = broadcast_half(x + r * step + i);
+#pragma GCC unroll 2
+          for (int v = 0; v < kVectors; v++) acc[r][v] = dot(acc[r][v], pair, b[v]);
+        }
+      }
     }
   }
-}
-
-// Patches [j, end), whatever taps they have.
-static void patches_any(const Bf16Patches &a, int64_t j, int64_t end) {
-  const int run = (int)(3 * a.cin);
-  for (; j < end; j++) {
-    uint16_t *to = a.patches + j * a.k;
-    const int64_t q = a.first + j * a.stride - 1;
-    int begin = q >= 0 ? 0 : (int)(-q * a.cin), stop = a.in_w - q >= 3 ? run : (int)((a.in_w - q) * a.cin);
-    for (int64_t i = 3 * run; i < a.k; i++) to[i] = 0;
-    for (int u = 0; u < 3; u++, to += run) {
-      const bool inside = a.rows[u] != nullptr;
-      for (int i = 0; i < (inside ? begin : run); i++) to[i] = 0;
-      for (int i = inside ? stop : run; i < run; i++) to[i] = 0;
-      if (inside) patch_run(a, a.rows[u], q * a.cin, begin, stop, to);
-    }
+#pragma GCC unroll 12
+  for (int r = 0; r < kRows; r++) {
+    F32 y0 = acc[r][0], y1 = zero();
+    if constexpr (kVectors > 1) y1 = acc[r][1];
+    if (a.relu) y0 = relu(y0), y1 = relu(y1);
+    store_pairs(out + r * a.out_pitch, zip(y0, y1));
   }
 }
 
-static void patches(const Bf16Patches &a) {
-  // Patches [begin, end) have all their taps inside the picture.
-  int64_t begin = a.first >= 1 ? 0 : 1, end = (a.in_w - 2 - a.first) / a.stride + 1;
-  if (end > a.columns) end = a.columns;
-  if (3 * a.cin > kLanes || a.in_w - 2 < a.first || begin > end) begin = end = 0;
-  patches_any(a, 0, begin);
-  patches_inside(a, begin, end);
-  patches_any(a, end, a.columns);
+template <int kVectors>
+static inline void dense_group(const Bf16Dense &a, const uint16_t *panel, const float *bias, uint16_t *out) {
+  int64_t j = 0;
+  // A last tile that does not fit is moved back over columns already done: its outputs come out the same.
+  for (; j < a.columns && a.columns >= kTileRows; j += kTileRows) {
+    if (j > a.columns - kTileRows) j = a.columns - kTileRows;
+    dense_tile<kTileRows, kVectors>(a, j, panel, bias, out + j * a.out_pitch);
+  }
+  for (; j < a.columns; j++) dense_tile<1, kVectors>(a, j, panel, bias, out + j * a.out_pitch);
+}
+
+static void dense(const Bf16Dense &a) {
+  const int64_t run = 3 * a.cin;
+  const uint16_t *panel = a.packed;
+  for (int64_t o = 0; o < a.cout; o += kGroup, panel += 3 * (run + run % 2) * kGroup) {
+    if (a.cout - o > kLanes) {
+      dense_group<2>(a, panel, a.bias + o, a.out + o);
+    } else {
+      dense_group<1>(a, panel, a.bias + o, a.out + o);
+    }
+  }
 }
 
 // ---------------------------------------------------------------- between layers
@@ -283,6 +354,6 @@ static void to_float(const uint16_t *x, int64_t pixels, int64_t c, float *y) {
 }  // namespace bf16
 
 static constexpr Bf16Kernels kBf16 = {
-    kLanes, bf16::pack, bf16::rows,
+    kLanes, bf16::pack, bf16::pack_dense, bf16::rows,
     {{bf16::depthwise<3, 1>, bf16::depthwise<3, 2>}, {bf16::depthwise<5, 1>, bf16::depthwise<5, 2>}, {bf16::depthwise<7, 1>, bf16::depthwise<7, 2>}},
-    bf16::patches, bf16::upsample, bf16::to_stored, bf16::to_float};
+    bf16::line, bf16::dense, bf16::upsample, bf16::to_stored, bf16::to_float};

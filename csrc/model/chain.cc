@@ -33,11 +33,23 @@ void make_middle_row(const Piece &p, int64_t row) {
   int64_t columns = p.middle_end - p.middle_begin;
   if (e.kind == SEGNAS_LAYER_PWCONV) {
     const char *from = p.run.row(p.step.input, p.picture, row) + p.middle_begin * p.run.pixel_bytes(x.c);
-    return p.arithmetic().pointwise(e, from, columns, nullptr, false, p.slot(row));
+    return p.arithmetic().pointwise(e, from, columns, nullptr, false, p.slot(row), {});
   }
   const void *rows[3];
   p.run.dense_rows(e, p.picture, row, rows);
   p.arithmetic().dense(e, {rows, x.w, p.middle_begin * e.stride, columns}, e.input == 0 ? &p.plan().picture : nullptr, p.dense_scratch, p.slot(row));
+}
+
+// What the output row after `row` is the first to read of the input: a stretch of one row (of two, with stride 2, the last). Its products are long
+// enough to fetch it behind them.
+Ahead next_input(const Piece &p, int64_t row) {
+  const Layer &d = p.depthwise();
+  const int64_t next = (row + 1) * d.stride + d.kernel / 2;
+  if (row + 1 == p.row_end || next >= p.plan().values[d.input].h || p.first().kind == SEGNAS_LAYER_CONV3X3) return {};
+  const Value &x = p.plan().values[p.step.input];
+  const int64_t pixel = p.run.pixel_bytes(x.c);
+  const char *at = p.run.row(p.step.input, p.picture, next);
+  return {at + p.middle_begin * pixel, at + p.middle_end * pixel};
 }
 
 void make_output_row(const Piece &p, int64_t row, int64_t middle_h, int64_t middle_w) {
@@ -55,7 +67,8 @@ void make_output_row(const Piece &p, int64_t row, int64_t middle_h, int64_t midd
   const void *residual = e.input2 >= 0 ? p.run.row(e.input2, p.picture, row) + p.column_begin * p.run.pixel_bytes(y.c) : nullptr;
   bool floats = p.run.makes_floats(p.step.output);
   int64_t pixel = (p.picture * y.h + row) * y.w + p.column_begin;
-  p.arithmetic().pointwise(e, p.line, columns, residual, floats, p.run.write(p.step.output) + pixel * (floats ? 4 * y.c : p.run.pixel_bytes(y.c)));
+  p.arithmetic().pointwise(e, p.line, columns, residual, floats, p.run.write(p.step.output) + pixel * (floats ? 4 * y.c : p.run.pixel_bytes(y.c)),
+                           next_input(p, row));
 }
 
 void run_piece(const Piece &p) {

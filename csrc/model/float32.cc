@@ -46,9 +46,9 @@ size_t Float32::dense_scratch(const Layer &l, int64_t columns, const Picture *pi
 
 size_t Float32::upsample_scratch(int64_t in_w, int64_t channels) const { return cache_lines(sizeof(float) * static_cast<size_t>(in_w * channels)); }
 
-void Float32::pointwise(const Layer &l, const void *a, int64_t pixels, const void *residual, bool, void *c) const {
+void Float32::pointwise(const Layer &l, const void *a, int64_t pixels, const void *residual, bool, void *c, Ahead ahead) const {
   kernels_.pwconv.rows(static_cast<const float *>(a), l.cin, pixels, static_cast<const float *>(l.weights), l.cin, l.channels, l.bias,
-                       static_cast<const float *>(residual), l.channels, l.relu, static_cast<float *>(c), l.channels);
+                       static_cast<const float *>(residual), l.channels, l.relu, static_cast<float *>(c), l.channels, ahead);
 }
 
 void Float32::depthwise(const Layer &l, const Stretch &s, void *out) const {

@@ -18,7 +18,7 @@ void run_pointwise(const Run &run, const Layer &l, int input, int output) {
   run.session->context->pool->run((pixels + rows - 1) / rows, [&](int64_t piece, int) {
     int64_t first = piece * rows, count = std::min(rows, pixels - first);
     const char *residual = l.input2 >= 0 ? run.read(l.input2) + first * run.pixel_bytes(y.c) : nullptr;
-    run.plan().arithmetic->pointwise(l, run.read(input) + first * run.pixel_bytes(l.cin), count, residual, floats, run.write(output) + first * pixel);
+    run.plan().arithmetic->pointwise(l, run.read(input) + first * run.pixel_bytes(l.cin), count, residual, floats, run.write(output) + first * pixel, {});
   });
 }
 

@@ -34,6 +34,10 @@ static inline Bf16 broadcast_pair(const uint16_t *p) {
   for (int i = 0; i < 2 * kLanes; i++) r.v[i] = p[i % 2];
   return r;
 }
+static inline Bf16 broadcast_half(const uint16_t *p) {
+  const uint16_t pair[2] = {p[0], 0};
+  return broadcast_pair(pair);
+}
 static inline F32 even(Bf16 a) {
   float values[kLanes];
   for (int i = 0; i < kLanes; i++) values[i] = bf16_value(a.v[2 * i]);

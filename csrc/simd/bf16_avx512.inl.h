@@ -10,6 +10,7 @@ static inline Bf16 broadcast_pair(const uint16_t *p) {
   __builtin_memcpy(&pair, p, 4);
   return {_mm512_set1_epi32(pair)};
 }
+static inline Bf16 broadcast_half(const uint16_t *p) { return {_mm512_set1_epi32(*p)}; }
 static inline F32 even(Bf16 a) { return {_mm512_castsi512_ps(_mm512_slli_epi32(a.v, 16))}; }
 static inline F32 odd(Bf16 a) { return {_mm512_castsi512_ps(_mm512_and_si512(a.v, _mm512_set1_epi32((int)0xffff0000)))}; }
 static inline Bf16 zip(F32 a, F32 b) {

@@ -14,11 +14,8 @@ struct Epilogue {
   bool relu;
 };
 
-// Memory that the next product reads: tiles ask for a line of it a step, into the second-level cache, so that memory and multiplications overlap.
+// Ahead: what is read or written next. Tiles ask for a line of it a step, into the second-level cache, so that memory and multiplications overlap.
 // A tile that has begun may ask for some lines beyond the end, which does no harm.
-struct Ahead {
-  const char *at, *end;
-};
 
 static inline int64_t panel_floats(int64_t k, int64_t n) { return (n + kPanel - 1) / kPanel * kPanel * k; }
 
@@ -37,64 +34,71 @@ static void pack_panels(const float *b, int64_t ldb, bool transposed, int64_t k,
   }
 }
 
-template <int kRows, bool kAhead = false>
+// kVectors of the panel's two: one is enough for the last columns of many widths (48), and its 12 chains still cover an FMA's latency.
+template <int kRows, int kVectors, bool kAhead>
 static inline void gemm_tile(const float *a, int64_t lda, const float *panel, int64_t k, int64_t column, int cols, const Epilogue &e, int64_t row,
-                             float *c, int64_t ldc, Ahead *ahead = nullptr) {
-  F32 acc[kRows][2];
-  F32 start0 = e.bias ? load_first(e.bias + column, cols) : zero();
-  F32 start1 = e.bias ? load_first(e.bias + column + kLanes, cols - kLanes) : zero();
+                             float *c, int64_t ldc, Ahead *ahead) {
+  F32 acc[kRows][kVectors];
+#pragma GCC unroll 2
+  for (int v = 0; v < kVectors; v++) {
+    const F32 start = e.bias ? load_first(e.bias + column + v * kLanes, cols - v * kLanes) : zero();
 #pragma GCC unroll 12
-  for (int r = 0; r < kRows; r++) {
-    acc[r][0] = start0;
-    acc[r][1] = start1;
+    for (int r = 0; r < kRows; r++) acc[r][v] = start;
   }
   const char *line = kAhead ? ahead->at : nullptr;
   for (int64_t i = 0; i < k; i++, panel += kPanel) {
     if constexpr (kAhead) __builtin_prefetch(line + i * 64, 0, 2);
-    F32 b0 = load(panel), b1 = load(panel + kLanes);
+    F32 b[kVectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; v++) b[v] = load(panel + v * kLanes);
 #pragma GCC unroll 12
     for (int r = 0; r < kRows; r++) {
       F32 x = broadcast(a[r * lda + i]);
-      acc[r][0] = fma(x, b0, acc[r][0]);
-      acc[r][1] = fma(x, b1, acc[r][1]);
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; v++) acc[r][v] = fma(x, b[v], acc[r][v]);
     }
   }
   if constexpr (kAhead) ahead->at = line + k * 64;
   const float *residual = e.residual ? e.residual + row * e.residual_pitch + column : nullptr;
 #pragma GCC unroll 12
   for (int r = 0; r < kRows; r++) {
-    if (residual) {
-      acc[r][0] = add(acc[r][0], load_first(residual + r * e.residual_pitch, cols));
-      acc[r][1] = add(acc[r][1], load_first(residual + r * e.residual_pitch + kLanes, cols - kLanes));
-    }
-    if (e.relu) {
-      acc[r][0] = relu(acc[r][0]);
-      acc[r][1] = relu(acc[r][1]);
-    }
-    float *out = c + r * ldc;
-    if (cols == kPanel) {
-      store(out, acc[r][0]);
-      store(out + kLanes, acc[r][1]);
-    } else {
-      store_first(out, acc[r][0], cols);
-      store_first(out + kLanes, acc[r][1], cols - kLanes);
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; v++) {
+      if (residual) acc[r][v] = add(acc[r][v], load_first(residual + r * e.residual_pitch + v * kLanes, cols - v * kLanes));
+      if (e.relu) acc[r][v] = relu(acc[r][v]);
+      if (cols == kVectors * kLanes) {
+        store(c + r * ldc + v * kLanes, acc[r][v]);
+      } else {
+        store_first(c + r * ldc + v * kLanes, acc[r][v], cols - v * kLanes);
+      }
     }
   }
 }
 
 // The last rows % kTileRows rows of a block.
-template <int kRows>
+template <int kRows, int kVectors>
 static inline void gemm_tail(int64_t rows, const float *a, int64_t lda, const float *panel, int64_t k, int64_t column, int cols, const Epilogue &e,
                              int64_t row, float *c, int64_t ldc) {
   if constexpr (kRows > 0) {
-    if (rows == kRows) return gemm_tile<kRows>(a, lda, panel, k, column, cols, e, row, c, ldc);
-    gemm_tail<kRows - 1>(rows, a, lda, panel, k, column, cols, e, row, c, ldc);
+    if (rows == kRows) return gemm_tile<kRows, kVectors, false>(a, lda, panel, k, column, cols, e, row, c, ldc, nullptr);
+    gemm_tail<kRows - 1, kVectors>(rows, a, lda, panel, k, column, cols, e, row, c, ldc);
   }
+}
+
+// Rows [row, end) of one panel.
+template <int kVectors>
+static inline void gemm_panel(const float *a, int64_t lda, int64_t row, int64_t end, const float *panel, int64_t k, int64_t column, int cols,
+                              const Epilogue &e, float *c, int64_t ldc, Ahead *ahead) {
+  for (; row + kTileRows <= end && ahead->at < ahead->end; row += kTileRows)
+    gemm_tile<kTileRows, kVectors, true>(a + row * lda, lda, panel, k, column, cols, e, row, c + row * ldc + column, ldc, ahead);
+  for (; row + kTileRows <= end; row += kTileRows)
+    gemm_tile<kTileRows, kVectors, false>(a + row * lda, lda, panel, k, column, cols, e, row, c + row * ldc + column, ldc, nullptr);
+  gemm_tail<kTileRows - 1, kVectors>(end - row, a + row * lda, lda, panel, k, column, cols, e, row, c + row * ldc + column, ldc);
 }
 
 // Rows are taken in blocks whose A stays in L2 while the panels pass by; each panel stays in L1 over the block's tiles.
 static void gemm_rows(const float *a, int64_t lda, int64_t rows, const float *panels, int64_t k, int64_t n, const Epilogue &e, float *c,
-                      int64_t ldc, Ahead ahead = {nullptr, nullptr}) {
+                      int64_t ldc, Ahead ahead) {
   constexpr int64_t kBlockFloats = 24 * 1024;
   int64_t block = kBlockFloats / k / kTileRows * kTileRows;
   if (block < kTileRows) block = kTileRows;
@@ -103,12 +107,11 @@ static void gemm_rows(const float *a, int64_t lda, int64_t rows, const float *pa
     const float *panel = panels;
     for (int64_t column = 0; column < n; column += kPanel, panel += k * kPanel) {
       int cols = (int)(n - column < kPanel ? n - column : kPanel);
-      int64_t row = first;
-      for (; row + kTileRows <= end && ahead.at < ahead.end; row += kTileRows)
-        gemm_tile<kTileRows, true>(a + row * lda, lda, panel, k, column, cols, e, row, c + row * ldc + column, ldc, &ahead);
-      for (; row + kTileRows <= end; row += kTileRows)
-        gemm_tile<kTileRows>(a + row * lda, lda, panel, k, column, cols, e, row, c + row * ldc + column, ldc);
-      gemm_tail<kTileRows - 1>(end - row, a + row * lda, lda, panel, k, column, cols, e, row, c + row * ldc + column, ldc);
+      if (cols > kLanes) {
+        gemm_panel<2>(a, lda, first, end, panel, k, column, cols, e, c, ldc, &ahead);
+      } else {
+        gemm_panel<1>(a, lda, first, end, panel, k, column, cols, e, c, ldc, &ahead);
+      }
     }
   }
 }

@@ -32,9 +32,9 @@ int64_t block_pixels(int64_t cin, int64_t cout) { return std::clamp<int64_t>((in
 int64_t forward_piece(int64_t pixels) { return std::max<int64_t>(48, ((pixels + 63) / 64 + 23) / 24 * 24); }
 
 // Pixels [at, end) of dense rows, at most `most` of them, to be read next.
-PwconvAhead ahead_of(Rows rows, int64_t channels, int64_t at, int64_t end, int64_t most) {
+Ahead ahead_of(Rows rows, int64_t channels, int64_t at, int64_t end, int64_t most) {
   if (rows.at == nullptr || rows.pitch != channels || at >= end) return {nullptr, nullptr};
-  return {rows.at + at * channels, rows.at + std::min(at + most, end) * channels};
+  return {reinterpret_cast<const char *>(rows.at + at * channels), reinterpret_cast<const char *>(rows.at + std::min(at + most, end) * channels)};
 }
 
 struct PointwiseForward {
@@ -56,7 +56,7 @@ void forward_blocks(const Kernels &kernels, const PointwiseForward &f, int64_t f
       apply_norm(kernels, f.norm, x, pixels, p.cin, activation);
       x = activation;
     }
-    kernels.pwconv.rows_ahead(x.at, x.pitch, pixels, f.packed, p.cin, p.cout, f.bias, y.at, y.pitch,
+    kernels.pwconv.rows(x.at, x.pitch, pixels, f.packed, p.cin, p.cout, f.bias, nullptr, 0, false, y.at, y.pitch,
                               ahead_of(p.x, p.cin, first + at + block, first + count, block));
     if (f.sums) f.sums.measure(kernels, piece, worker, at == 0, y, pixels);
   }
@@ -136,7 +136,7 @@ void backward_slab(const Kernels &kernels, const PointwiseBackward &b, int64_t f
     }
     if (b.dx.at) {
       const Rows dx = b.dx.from(first + at);
-      kernels.pwconv.rows_ahead(dy.at, dy.pitch, pixels, b.packed, p.cout, p.cin, nullptr, dx.at, dx.pitch,
+      kernels.pwconv.rows(dy.at, dy.pitch, pixels, b.packed, p.cout, p.cin, nullptr, nullptr, 0, false, dx.at, dx.pitch,
                                 ahead_of(b.y, p.cout, first + at + block, first + count, block));
       if (b.sums) b.sums.add_gradient(kernels, slab, worker, at == 0, b.x_norm, x, dx, pixels);
     }

@@ -28,7 +28,7 @@ segnas_status multiply(segnas_stream *s, const char *op, const Pixels &a, const 
   int64_t rows = std::clamp<int64_t>((int64_t{1} << 21) / (k * n), 24, 1024) / 24 * 24;
   s->context->pool->run((pixels + rows - 1) / rows, [&](int64_t piece, int) {
     int64_t first = piece * rows, count = std::min(rows, pixels - first);
-    kernels.rows(a_data + first * a.pitch, a.pitch, count, packed, k, n, bias, nullptr, 0, false, c_data + first * c.pitch, c.pitch);
+    kernels.rows(a_data + first * a.pitch, a.pitch, count, packed, k, n, bias, nullptr, 0, false, c_data + first * c.pitch, c.pitch, {});
   });
   return succeed(err);
 }

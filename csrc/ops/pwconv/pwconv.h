@@ -6,12 +6,9 @@
 #pragma once
 #include <cstdint>
 
-namespace segnas {
+#include "../../core/ahead.h"
 
-// Memory that the caller reads next, asked for while the FMA ports are busy; {NULL, NULL}: nothing.
-struct PwconvAhead {
-  const float *begin, *end;
-};
+namespace segnas {
 
 struct PwconvKernels {
   // Floats that w, packed, takes: k rows (summed over), n columns.
@@ -20,15 +17,12 @@ struct PwconvKernels {
   void (*pack)(const float *w, int64_t pitch, bool transposed, int64_t k, int64_t n, float *packed);
   // c[rows,n] = a[rows,k] packed + bias + residual, then ReLU; bias and residual may be nullptr. c may be residual.
   void (*rows)(const float *a, int64_t a_pitch, int64_t rows, const float *packed, int64_t k, int64_t n, const float *bias,
-               const float *residual, int64_t residual_pitch, bool relu, float *c, int64_t c_pitch);
-  // The same without residual and ReLU.
-  void (*rows_ahead)(const float *a, int64_t a_pitch, int64_t rows, const float *packed, int64_t k, int64_t n, const float *bias, float *c,
-                     int64_t c_pitch, PwconvAhead ahead);
+               const float *residual, int64_t residual_pitch, bool relu, float *c, int64_t c_pitch, Ahead ahead);
   // Weight gradient of one slab of pixels into partial (padded to whole tiles), or onto it when more.
   int64_t (*partial_floats)(int64_t m, int64_t n);
   int64_t (*partial_scratch_floats)(int64_t m, int64_t n);
   void (*weight_slab)(const float *x, int64_t x_pitch, const float *dy, int64_t dy_pitch, int64_t pixels, int64_t m, int64_t n, bool more,
-                      PwconvAhead ahead, float *partial, float *scratch);
+                      Ahead ahead, float *partial, float *scratch);
   // Rows [row_begin, row_end) of dw = (accumulate ? dw : 0) + the slabs' partials in order.
   void (*weight_sum)(const float *partials, int64_t slabs, int64_t m, int64_t n, int64_t row_begin, int64_t row_end, bool accumulate, float *dw,
                      int64_t dw_pitch);

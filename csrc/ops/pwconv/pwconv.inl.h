@@ -5,24 +5,17 @@
 static int64_t pwconv_packed_floats(int64_t k, int64_t n) { return panel_floats(k, n); }
 
 static void pwconv_rows(const float *a, int64_t a_pitch, int64_t rows, const float *packed, int64_t k, int64_t n, const float *bias,
-                        const float *residual, int64_t residual_pitch, bool relu, float *c, int64_t c_pitch) {
-  gemm_rows(a, a_pitch, rows, packed, k, n, Epilogue{bias, residual, residual_pitch, relu}, c, c_pitch);
-}
-
-static inline Ahead pwconv_lines(PwconvAhead a) { return {(const char *)a.begin, (const char *)a.end}; }
-
-static void pwconv_rows_ahead(const float *a, int64_t a_pitch, int64_t rows, const float *packed, int64_t k, int64_t n, const float *bias, float *c,
-                              int64_t c_pitch, PwconvAhead ahead) {
-  gemm_rows(a, a_pitch, rows, packed, k, n, Epilogue{bias, nullptr, 0, false}, c, c_pitch, pwconv_lines(ahead));
+                        const float *residual, int64_t residual_pitch, bool relu, float *c, int64_t c_pitch, Ahead ahead) {
+  gemm_rows(a, a_pitch, rows, packed, k, n, Epilogue{bias, residual, residual_pitch, relu}, c, c_pitch, ahead);
 }
 
 static int64_t pwconv_partial_floats(int64_t m, int64_t n) { return outer_floats(m, n); }
 static int64_t pwconv_partial_scratch_floats(int64_t m, int64_t n) { return outer_scratch_floats(m, n); }
 
 static void pwconv_weight_slab(const float *x, int64_t x_pitch, const float *dy, int64_t dy_pitch, int64_t pixels, int64_t m, int64_t n,
-                               bool more, PwconvAhead ahead, float *partial, float *scratch) {
+                               bool more, Ahead ahead, float *partial, float *scratch) {
   for (int64_t i = 0; !more && i < outer_floats(m, n); i += kLanes) store(partial + i, zero());
-  outer_product(x, x_pitch, dy, dy_pitch, pixels, m, n, partial, scratch, pwconv_lines(ahead));
+  outer_product(x, x_pitch, dy, dy_pitch, pixels, m, n, partial, scratch, ahead);
 }
 
 static void pwconv_weight_sum(const float *partials, int64_t slabs, int64_t m, int64_t n, int64_t row_begin, int64_t row_end, bool accumulate,
@@ -56,5 +49,5 @@ static void pwconv_bias_slab(const float *dy, int64_t dy_pitch, int64_t pixels, 
   }
 }
 
-static constexpr PwconvKernels kPwconv = {pwconv_packed_floats,          pack_panels,        pwconv_rows,       pwconv_rows_ahead, pwconv_partial_floats,
+static constexpr PwconvKernels kPwconv = {pwconv_packed_floats,          pack_panels,        pwconv_rows, pwconv_partial_floats,
                                           pwconv_partial_scratch_floats, pwconv_weight_slab, pwconv_weight_sum, pwconv_bias_slab};
