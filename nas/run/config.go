@@ -44,10 +44,15 @@ type Config struct {
 	Optimiser train.Optimiser `json:"optimiser"`
 	// Balance is the exponent with which rare classes weigh more in the loss: 0 not at all, 1 by median-frequency balancing.
 	Balance float64 `json:"balance"`
-	// Shrinking trains the supernet, Scratch the baseline from random weights, Retrain every network cut out of the supernet.
+	// Shrinking trains the supernet, Scratch the baseline from random weights, Retrain every network cut out of the supernet; Trial retrains a
+	// finalist for a while.
 	Shrinking train.Schedule `json:"shrinking"`
 	Scratch   train.Schedule `json:"scratch"`
 	Retrain   train.Schedule `json:"retrain"`
+	Trial     train.Schedule `json:"trial"`
+	// Finalists is how many of the search's best networks are tried before one is the winner, beside the hand-made ones within reach; with 0 or 1
+	// the search's best is.
+	Finalists int `json:"finalists"`
 	// Checks is how often a single network's training is evaluated on the reported split, evenly spread and at its end.
 	Checks int `json:"checks"`
 	// RecalibrationBatches are the training batches over which a network's running statistics are computed anew.
@@ -107,7 +112,7 @@ func (c Config) Validate() error {
 		{"picture height", c.Height, 8}, {"picture width", c.Width, 8}, {"batch size", c.Batch, 1},
 		{"training scenes", c.Scenes.Train, 1}, {"search validation scenes", c.Scenes.Validation, 1}, {"test scenes", c.Scenes.Test, 1},
 		{"recalibration batches", c.RecalibrationBatches, 1}, {"checks", c.Checks, 0},
-		{"table rounds", c.TableRounds, 1}, {"final rounds", c.FinalRounds, 1}, {"networks to verify", c.VerifyNetworks, 0},
+		{"table rounds", c.TableRounds, 1}, {"final rounds", c.FinalRounds, 1}, {"networks to verify", c.VerifyNetworks, 0}, {"finalists", c.Finalists, 0},
 	} {
 		if n.value < n.least {
 			return misuse.Errorf("%s is %d; at least %d is needed", n.name, n.value, n.least)
@@ -137,7 +142,7 @@ func (c Config) Validate() error {
 	if err := c.Space.Validate(); err != nil {
 		return err
 	}
-	for name, s := range map[string]train.Schedule{"supernet": c.Shrinking, "from scratch": c.Scratch, "retraining": c.Retrain} {
+	for name, s := range map[string]train.Schedule{"supernet": c.Shrinking, "from scratch": c.Scratch, "retraining": c.Retrain, "finalists": c.Trial} {
 		if err := s.Validate(); err != nil {
 			return misuse.Errorf("schedule %s: %w", name, err)
 		}

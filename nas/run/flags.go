@@ -117,7 +117,7 @@ func dataFlags(fs *pflag.FlagSet, c *Config) {
 func trainingFlags(fs *pflag.FlagSet, c *Config) {
 	fs.IntVar(&c.Batch, "batch", c.Batch, "pictures in a training step")
 	fs.Var(scheduleFlag{&c.Scratch}, "scratch-steps", "training steps of a network from random weights")
-	fs.Var(ratesFlag{[]*train.Schedule{&c.Shrinking, &c.Scratch, &c.Retrain}}, "lr-factor", "multiplies all learning rates")
+	fs.Var(ratesFlag{[]*train.Schedule{&c.Shrinking, &c.Scratch, &c.Retrain, &c.Trial}}, "lr-factor", "multiplies all learning rates")
 	fs.Float64Var(&c.Balance, "balance", c.Balance, "exponent with which rare classes weigh more in the loss: 0 not at all, 1 by median frequency")
 	fs.Float64Var(&c.Optimiser.Clip, "clip", c.Optimiser.Clip, "largest gradient norm; 0 does not clip")
 	fs.IntVar(&c.Checks, "checks", c.Checks, "evaluations during a network's training")
@@ -131,6 +131,8 @@ func trainingFlags(fs *pflag.FlagSet, c *Config) {
 func searchFlags(fs *pflag.FlagSet, c *Config) {
 	fs.Var(scheduleFlag{&c.Shrinking}, "supernet-steps", "training steps of the supernet, over its three phases")
 	fs.Var(scheduleFlag{&c.Retrain}, "retrain-steps", "training steps of a network cut out of the supernet")
+	fs.IntVar(&c.Finalists, "finalists", c.Finalists, "best networks of the search that are retrained for a while before one is the winner; 1 takes the best")
+	fs.Var(scheduleFlag{&c.Trial}, "trial-steps", "training steps of a finalist")
 	fs.StringVar((*string)(&c.Supernet), "supernet", string(c.Supernet), "elastic (shared weights) or naive")
 	fs.IntVar(&c.Search.Population, "population", c.Search.Population, "networks of the search's first generation")
 	fs.IntVar(&c.Search.Pool, "pool", c.Search.Pool, "best networks that become parents")

@@ -25,6 +25,7 @@ type Estimate struct {
 	Table    time.Duration `json:"table_ns"`
 	Supernet time.Duration `json:"supernet_ns"`
 	Search   time.Duration `json:"search_ns"`
+	Trials   time.Duration `json:"trials_ns"`
 	Scratch  time.Duration `json:"scratch_ns"`
 	Retrain  time.Duration `json:"retrain_ns"`
 	Measure  time.Duration `json:"measure_ns"` // and verify, and the report
@@ -60,15 +61,24 @@ func estimate(c Config, s Speeds) Estimate {
 		Table:    turns(len(c.Space.Covering())+1, c.TableRounds),
 		Supernet: times(c.Shrinking.Steps(), s.SupernetStep),
 		Search:   times(c.Search.Evaluations(), s.Evaluation),
+		Trials:   times(trials(c), times(c.Trial.Steps(), s.Step)+s.Evaluation),
 		Scratch:  times(c.Scratch.Steps(), s.Step) + checks,
 		Retrain:  retrained * (times(c.Retrain.Steps(), s.Step) + checks),
 		Measure:  turns(retrained, c.FinalRounds) + turns(c.VerifyNetworks, c.TableRounds) + reportTime,
 	}
 }
 
+// trials counts the finalists that are tried: one of the hand-made networks is within reach as a rule.
+func trials(c Config) int {
+	if c.Finalists < 2 {
+		return 0
+	}
+	return c.Finalists + 1
+}
+
 // Total is the time of the whole run.
 func (e Estimate) Total() time.Duration {
-	return e.Table + e.Supernet + e.Search + e.Scratch + e.Retrain + e.Measure
+	return e.Table + e.Supernet + e.Search + e.Trials + e.Scratch + e.Retrain + e.Measure
 }
 
 // fit scales a configuration to a time budget: the search's evaluations first, to a quarter of the budget at most, then all
@@ -81,15 +91,16 @@ func fit(c Config, s Speeds, budget time.Duration) (Config, error) {
 	evaluations = max(leastEvaluations, min(evaluations, max(c.Search.Evaluations(), search.Thesis().Evaluations())))
 	c.Search = resized(c.Search, evaluations)
 	fixed += time.Duration(c.Search.Evaluations()) * s.Evaluation
-	trainings := e.Supernet + time.Duration(c.Scratch.Steps())*s.Step + time.Duration(retrained*c.Retrain.Steps())*s.Step
+	fixed += time.Duration(trials(c)) * s.Evaluation
+	trainings := e.Supernet + time.Duration(c.Scratch.Steps()+retrained*c.Retrain.Steps()+trials(c)*c.Trial.Steps())*s.Step
 	factor := float64(usable-fixed) / float64(max(1, trainings))
-	steps := min(c.Shrinking.Steps(), c.Scratch.Steps(), c.Retrain.Steps())
+	steps := min(c.Shrinking.Steps(), c.Scratch.Steps(), c.Retrain.Steps(), c.Trial.Steps())
 	if least := 4 / float64(steps); factor < least {
 		need := (float64(fixed) + least*float64(trainings)) / budgetUse
 		return Config{}, misuse.Errorf("a budget of %s is too small: on this machine at least %s are needed",
 			short(budget), short(time.Duration(math.Ceil(need/1e9)+1)*time.Second))
 	}
-	c.Shrinking, c.Scratch, c.Retrain = c.Shrinking.Scaled(factor), c.Scratch.Scaled(factor), c.Retrain.Scaled(factor)
+	c.Shrinking, c.Scratch, c.Retrain, c.Trial = c.Shrinking.Scaled(factor), c.Scratch.Scaled(factor), c.Retrain.Scaled(factor), c.Trial.Scaled(factor)
 	return c, nil
 }
 
@@ -119,6 +130,9 @@ func describe(out io.Writer, c Config, net space.Network, e Estimate, pictures [
 	fmt.Fprintf(out, "  supernet  %d steps of %d pictures (%s, %d phases), about %s\n",
 		c.Shrinking.Steps(), c.Batch, c.Supernet, len(c.Shrinking), short(e.Supernet))
 	fmt.Fprintf(out, "  search    %d networks in %d generations, about %s\n", c.Search.Evaluations(), c.Search.Generations, short(e.Search))
+	if n := trials(c); n > 0 {
+		fmt.Fprintf(out, "  trials    %d finalists retrained for %d steps each, about %s\n", n, c.Trial.Steps(), short(e.Trials))
+	}
 	fmt.Fprintf(out, "  finals    baseline from scratch %d steps; control, hand-scaled and winner retrained %d steps each, about %s\n",
 		c.Scratch.Steps(), c.Retrain.Steps(), short(e.Scratch+e.Retrain))
 	fmt.Fprintf(out, "  in all    about %s\n", short(e.Total()))

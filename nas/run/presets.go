@@ -72,6 +72,7 @@ func scenesQuick() Config {
 	c.Shrinking = train.ProgressiveShrinking(c.Space, 400, 4)
 	c.Scratch = train.Schedule{{Steps: 350, LR: 0.18, WarmupSteps: 20}}
 	c.Retrain = train.Schedule{{Steps: 180, LR: 0.18, WarmupSteps: 20}}
+	c.Finalists, c.Trial = 3, train.Schedule{{Steps: 60, LR: 0.18, WarmupSteps: 10}}
 	c.Checks, c.RecalibrationBatches = 3, 3
 	c.Search = search.Scenes()
 	c.TableRounds, c.FinalRounds, c.VerifyNetworks = 10, 20, 12
@@ -84,6 +85,7 @@ func camvid() Config {
 	c.Shrinking = train.ProgressiveShrinking(c.Space, 16000, 1)
 	c.Scratch = train.Schedule{{Steps: 8000, LR: 0.045, WarmupSteps: 100}}
 	c.Retrain = train.Schedule{{Steps: 4000, LR: 0.02}}
+	c.Finalists, c.Trial = 4, train.Schedule{{Steps: 1000, LR: 0.02}}
 	c.Checks, c.RecalibrationBatches = 5, 8
 	c.Search = search.Thesis()
 	c.TableRounds, c.FinalRounds, c.VerifyNetworks = 30, 50, 20
@@ -97,6 +99,7 @@ func thesis() Config {
 	c.Shrinking = train.ProgressiveShrinking(c.Space, 2000*supernetEpoch, 1)
 	c.Scratch = train.Schedule{{Steps: 1000 * epoch, LR: 0.045}}
 	c.Retrain = train.Schedule{{Steps: 1000 * epoch, LR: 0.045}}
+	c.Finalists, c.Trial = 1, train.Schedule{{Steps: 100 * epoch, LR: 0.045}}
 	c.Checks, c.RecalibrationBatches = 20, 20
 	c.Search = search.Thesis()
 	c.TableRounds, c.FinalRounds, c.VerifyNetworks = 50, 100, 50

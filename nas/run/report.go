@@ -18,7 +18,7 @@ import (
 const reportedScenes = 6
 
 // writeReport writes the run's HTML report.
-func (p *pipeline) writeReport(ctx context.Context, r Result, found *search.Result, all []*finalNetwork, m *measured) error {
+func (p *pipeline) writeReport(ctx context.Context, r Result, found *search.Result, chosen choice, all []*finalNetwork, m *measured) error {
 	doc := report.Report{
 		Title:        "A network for this machine",
 		Subtitle:     fmt.Sprintf("%s, %dx%d pixels, latency limit %.4g ms", p.data.Val.Name(), p.cfg.Height, p.cfg.Width, p.limitMS),
@@ -26,8 +26,8 @@ func (p *pipeline) writeReport(ctx context.Context, r Result, found *search.Resu
 		Conditions:   p.conditions(m),
 		Plan:         p.planFields(),
 		Rows:         r.Networks,
-		Notes:        p.notes(all, found, m),
-		Search:       searchFigure(r, found),
+		Notes:        p.notes(all, found, chosen, m),
+		Search:       searchFigure(r, found, chosen.winner),
 		Verification: m.Verification,
 		Next:         r.Next,
 	}
@@ -113,13 +113,13 @@ func phasesText(s train.Schedule) string {
 	return strings.Join(parts, "; ")
 }
 
-func (p *pipeline) notes(all []*finalNetwork, found *search.Result, m *measured) []string {
+func (p *pipeline) notes(all []*finalNetwork, found *search.Result, chosen choice, m *measured) []string {
 	var notes []string
 	for _, f := range all {
 		notes = append(notes, f.Name+": "+f.How+".")
 	}
+	notes = append(notes, chosen.notes()...)
 	notes = append(notes,
-		"The winner is the best network ever evaluated by the search, with the supernet's weights, on the search's validation pictures; the mIoU here is on other pictures.",
 		fmt.Sprintf("Measured times are medians of accepted runs, in turns with each other in one process, at the level of the latency table's canary (this run's level was %.3f of it).", m.Level))
 	if found.Ended != "" {
 		notes = append(notes, "The search ended early: "+found.Ended+".")
@@ -127,12 +127,12 @@ func (p *pipeline) notes(all []*finalNetwork, found *search.Result, m *measured)
 	return notes
 }
 
-func searchFigure(r Result, found *search.Result) *report.Search {
+func searchFigure(r Result, found *search.Result, winner search.Evaluation) *report.Search {
 	s := &report.Search{Cost: "predicted latency", Unit: "ms", Limit: r.LimitMS}
 	for _, e := range found.All {
 		s.Evaluated = append(s.Evaluated, report.Point{Cost: e.Costs[latencyLimit], MIoU: e.MIoU, Generation: e.Generation + 1, Arch: e.Arch})
 	}
-	s.Marks = []report.Mark{{Name: winnerName, Cost: found.Best.Costs[latencyLimit], MIoU: found.Best.MIoU}}
+	s.Marks = []report.Mark{{Name: winnerName, Cost: winner.Costs[latencyLimit], MIoU: winner.MIoU}}
 	return s
 }
 

@@ -31,10 +31,10 @@ type Result struct {
 }
 
 // result gathers what the run found.
-func (p *pipeline) result(found *search.Result, all []*finalNetwork, m *measured) (Result, error) {
+func (p *pipeline) result(found *search.Result, winner search.Evaluation, all []*finalNetwork, m *measured) (Result, error) {
 	r := Result{
 		Data: p.cfg.Data, Preset: p.cfg.Preset, Seed: p.cfg.Seed, Height: p.cfg.Height, Width: p.cfg.Width,
-		Device: p.machine.identity, LimitMS: p.limitMS, Winner: found.Best.Arch, SearchMIoU: found.Best.MIoU,
+		Device: p.machine.identity, LimitMS: p.limitMS, Winner: winner.Arch, SearchMIoU: winner.MIoU,
 		Evaluated: len(found.All), Folder: p.folder.path, Report: p.folder.file(reportFile),
 	}
 	for i, f := range all {

@@ -149,7 +149,15 @@ func (p *pipeline) runSearched(ctx context.Context, super supernet.Model) (resul
 	if err != nil {
 		return result, err
 	}
-	all := p.finals(found.Best.Arch)
+	var chosen choice
+	err = p.stage("finalists", func() (string, error) {
+		chosen, err = p.choose(ctx, found, super)
+		return fmt.Sprintf("%d tried, %d steps each", len(chosen.tried), p.cfg.Trial.Steps()), err
+	})
+	if err != nil {
+		return result, err
+	}
+	all := p.finals(chosen.winner.Arch)
 	defer closeAll(all)
 	for _, f := range all {
 		if err := p.stage(f.Name, func() (string, error) { return f.How, p.final(ctx, f, super) }); err != nil {
@@ -164,13 +172,13 @@ func (p *pipeline) runSearched(ctx context.Context, super supernet.Model) (resul
 	if err != nil {
 		return result, err
 	}
-	if result, err = p.result(found, all, m); err != nil {
+	if result, err = p.result(found, chosen.winner, all, m); err != nil {
 		return result, err
 	}
 	if err := p.keepWinner(result, all[len(all)-1]); err != nil {
 		return result, err
 	}
-	return result, p.writeReport(ctx, result, found, all, m)
+	return result, p.writeReport(ctx, result, found, chosen, all, m)
 }
 
 // keepWinner writes the winner's text, figures and weights, and the result.

@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 // machine may leave a single network within the default limit.
 func tiny(more ...string) []string {
 	return append([]string{
-		"--threads", "2", "--size", "32x64", "--batch", "2", "--supernet-steps", "6", "--scratch-steps", "4", "--retrain-steps", "3",
+		"--threads", "2", "--size", "32x64", "--batch", "2", "--supernet-steps", "6", "--scratch-steps", "4", "--retrain-steps", "3", "--trial-steps", "2",
 		"--train-scenes", "8", "--search-scenes", "3", "--test-scenes", "3", "--recalibration-batches", "1", "--checks", "1",
 		"--population", "3", "--pool", "2", "--mutants", "1", "--crosses", "1", "--generations", "3",
 		"--table-rounds", "1", "--final-rounds", "1", "--verify-networks", "0",
@@ -85,7 +85,7 @@ func requireSameEnd(t *testing.T, folder, want string) {
 		}
 		return string(content)
 	}
-	for _, name := range []string{supernetName, baselineName, controlName, handName, winnerName} {
+	for _, name := range []string{supernetName, "finalist-1", baselineName, controlName, handName, winnerName} {
 		if read(folder, name, train.CheckpointFile) != read(want, name, train.CheckpointFile) {
 			t.Errorf("the checkpoint of %s differs", name)
 		}
@@ -171,6 +171,7 @@ func TestSearch_CancelledInEachStageEndsTheSame(t *testing.T) {
 		{"table", exists(configFile)},
 		{"supernet", metrics(supernetName, 2)},
 		{"search", func(folder string) bool { return lines(filepath.Join(folder, traceFile)) >= 3 }},
+		{"finalists", metrics("finalist-2", 1)},
 		{"baseline", metrics(baselineName, 2)},
 		{"winner", metrics(winnerName, 1)},
 		{"measuring", exists(filepath.Join(winnerName, resultFile))},
