@@ -82,7 +82,7 @@ struct DwconvBackwardThread {
   template <bool kInside>
   SEGNAS_DEVICE void rows() {
     for (int i = at.row - (kDepth - 1); i < at.row_end; i++) {
-      float x[S][kPixels];
+      float x[S][kPixels] = {};
       if (W::kWeight && i >= at.row) read_x<kInside>(i, x);
       float row[kWidth] = {};
       read_dy<kInside>(i + kAfter, row);
