@@ -60,6 +60,11 @@ SEGNAS_DEVICE Shared<T> shared_memory(size_t byte_offset) {
   return Shared<T>(reinterpret_cast<T *>(segnas_shared_bytes + byte_offset));
 }
 
+template <class Index>
+SEGNAS_DEVICE void shared_add(Shared<int> s, Index i, int v) {
+  atomicAdd(&s[i], v);
+}
+
 SEGNAS_DEVICE float fused_multiply_add(float a, float b, float c) { return __fmaf_rn(a, b, c); }
 SEGNAS_DEVICE double fused_multiply_add(double a, double b, double c) { return __fma_rn(a, b, c); }
 SEGNAS_DEVICE float square_root(float a) { return __fsqrt_rn(a); }
