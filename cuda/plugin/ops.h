@@ -34,9 +34,9 @@
                                   \
   SEGNAS_GPU_ELEMENTWISE(op)      \
                                   \
-  /* upsample */                  \
+  SEGNAS_GPU_UPSAMPLE(op)         \
                                   \
-  /* loss */                      \
+  SEGNAS_GPU_LOSS(op)             \
                                   \
   /* optimiser */
 
