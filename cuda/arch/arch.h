@@ -2,7 +2,8 @@
 // Kernels, and what they call, use nothing of CUDA but what stands here and in mma.h.
 //
 //   SEGNAS_KERNEL(threads)   in place of "__global__ void": template <int K> SEGNAS_KERNEL(256) rows(const RowsArgs a) { ... }
-//                            threads: the most that a block is launched with. Arguments are plain data, passed by value.
+//                            threads: the most that a block is launched with; SEGNAS_KERNEL(threads, blocks): registers for so many blocks on a
+//                            multiprocessor, where the compiler's own choice would spill. Arguments are plain data, passed by value.
 //   SEGNAS_DEVICE            before a function that kernels call (always inlined); SEGNAS_BOTH: one that the host calls too
 //   thread(), threads()      a block is one-dimensional; int
 //   block_x/y/z(), blocks_x/y/z()

@@ -2,7 +2,7 @@
 #pragma once
 #include <cuda_runtime.h>
 
-#define SEGNAS_KERNEL(most_threads) __global__ void __launch_bounds__(most_threads)
+#define SEGNAS_KERNEL(...) __global__ void __launch_bounds__(__VA_ARGS__)
 #define SEGNAS_DEVICE __device__ __forceinline__
 #define SEGNAS_BOTH __host__ __device__ __forceinline__
 

@@ -7,7 +7,7 @@
 #include "../../csrc/include/segnas/segnas.h"
 #include "now.h"
 
-#define SEGNAS_KERNEL(most_threads) void
+#define SEGNAS_KERNEL(...) void
 #define SEGNAS_DEVICE inline
 #define SEGNAS_BOTH inline
 

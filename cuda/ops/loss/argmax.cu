@@ -124,7 +124,7 @@ SEGNAS_DEVICE void label_rows(const ArgmaxArgs &a, const Place &p, const Columns
   float v0[kRows], v1[kRows];
   Best<kRows> best;
   for (int r = 0; r < kRows; r++) {
-    const int64_t rest = rest_of(a.rows, r < count ? o + r : o, low);
+    const int32_t rest = rest_of(a.rows, r < count ? o + r : o, low);
     v0[r] = first_weight(a.rows, rest);
     v1[r] = second_weight(a.rows, rest);
     best.label[r] = 0;
@@ -143,7 +143,7 @@ SEGNAS_DEVICE void label_rows(const ArgmaxArgs &a, const Place &p, const Columns
 }
 
 template <int kRows>
-SEGNAS_KERNEL(kThreads) argmax_tile(const ArgmaxArgs a) {
+SEGNAS_KERNEL(kThreads, 6) argmax_tile(const ArgmaxArgs a) {
   const int64_t row = block_x() / a.tiles, picture = row / a.groups;
   const Place p = {picture, row - picture * a.groups, (block_x() - row * a.tiles) * kColumns};
   const int64_t low = a.between_rows ? p.group : source_of(a.rows, p.group);
@@ -168,7 +168,7 @@ segnas_status argmax(void *stream, const segnas_tensor *logits, const segnas_ten
   Stream *s = nullptr;
   SEGNAS_GPU_TRY(Stream::enter(stream, &s, err));
   const Rows low = rows_of(*logits);
-  ArgmaxArgs a = {low.at, low.pitch, static_cast<int>(channels_of(*logits)), {logits->shape[1], labels->shape[1], 0}, {logits->shape[2], labels->shape[2], 0},
+  ArgmaxArgs a = {low.at, low.pitch, static_cast<int>(channels_of(*logits)), axis_of(logits->shape[1], labels->shape[1], 0), axis_of(logits->shape[2], labels->shape[2], 0),
                   u8(*labels), 0, 0, false, false, 0, 0, 0};
   a.between_rows = a.rows.in <= a.rows.out;
   a.shared_pixels = a.columns.in <= a.columns.out;

@@ -208,7 +208,7 @@ SEGNAS_DEVICE void column_outputs(const TileArgs &a, const Place &p, const Colum
     const int label = next;
     at += a.columns.out;
     if (o + 1 < end) next = *at;
-    const int64_t rest = rest_of(a.rows, o, p.low);
+    const int32_t rest = rest_of(a.rows, o, p.low);
     const RowWeights v = {first_weight(a.rows, rest), second_weight(a.rows, rest)};
     float exps[kClasses], peak, sum;
     softmax<kClasses, kLanes>(v, logits, exps, &peak, &sum);
@@ -282,7 +282,7 @@ SEGNAS_DEVICE Sums block_sums(Sums own, Shared<Sums> warps) {
 }
 
 template <int kClasses, int kLanes, bool kGradient>
-SEGNAS_KERNEL(kThreads) cross_entropy_tile(const TileArgs a) {
+SEGNAS_KERNEL(kThreads, 3) cross_entropy_tile(const TileArgs a) {
   constexpr int kColumns = kThreads / kLanes;
   const int64_t row = block_x() / a.tiles, pixel = (block_x() - row * a.tiles) * a.span, picture = row / a.rows.in;
   const Place p = {picture, row - picture * a.rows.in, pixel, outputs_from(a.columns, pixel), outputs_from(a.columns, pixel + a.span)};
@@ -393,7 +393,7 @@ segnas_status cross_entropy(void *stream, const segnas_tensor *logits, const seg
   SEGNAS_GPU_TRY(Stream::enter(stream, &s, err));
   const Rows low = rows_of(*logits);
   const int classes = static_cast<int>(channels_of(*logits));
-  TileArgs a = {low.at, low.pitch, classes, classes | 1, {logits->shape[1], labels->shape[1], 0}, {logits->shape[2], labels->shape[2], 0}, u8(*labels),
+  TileArgs a = {low.at, low.pitch, classes, classes | 1, axis_of(logits->shape[1], labels->shape[1], 0), axis_of(logits->shape[2], labels->shape[2], 0), u8(*labels),
                 ignore, class_weights ? f32(*class_weights) : nullptr, 0, 0, nullptr, nullptr};
   const Choice &choice = choice_for(classes);
   const int at_once = kThreads / choice.lanes;

@@ -4,8 +4,8 @@
 // Tile: a thread makes kRun neighbouring outputs of a row in one channel, or in four where all views allow it; neighbouring threads have
 // neighbouring channels, so a warp writes a stretch of at least 128 bytes at a time. It keeps the two source columns between which it is,
 // lerped down the column, and loads one more when it passes the next: enlarging by 4, eight outputs read 3 columns of 2 pixels where one
-// output alone reads 4 pixels. The weights along the row depend on the column alone and are made once a block, in shared memory: two divisions
-// a column, not two an output.
+// output alone reads 4 pixels. The weights along the row depend on the column alone and are made once a block, in shared memory: a division
+// a column, not one an output.
 // Bytes: 4 an output and as many for the addend; the source, 16 times smaller when enlarging by 4, is read from L2 kRun/factor + 2 times a row
 // and from memory once. Operations: 3 an output along the row, 3/factor down the column, one for the addend. So the floor is the large side's
 // traffic: 128x256x128 from 32x64 is 17 MB, 5.0 us of an H100's 3.35 TB/s (10 with an addend). At full bandwidth a multiprocessor moves one
@@ -88,8 +88,8 @@ segnas_status forward(const char *name, void *stream, const segnas_tensor *x, co
   Stream *s = nullptr;
   SEGNAS_GPU_TRY(Stream::enter(stream, &s, err));
   const int32_t nearest = mode == SEGNAS_NEAREST;
-  ForwardArgs a = {rows_of(*x), addend ? rows_of(*addend) : Rows{}, rows_of(*y), {x->shape[1], y->shape[1], nearest},
-                   {x->shape[2], y->shape[2], nearest}, 0, 0, 0, 0};
+  ForwardArgs a = {rows_of(*x), addend ? rows_of(*addend) : Rows{}, rows_of(*y), axis_of(x->shape[1], y->shape[1], nearest),
+                   axis_of(x->shape[2], y->shape[2], nearest), 0, 0, 0, 0};
   const int64_t channels = channels_of(*x), width = channels % 4 == 0 && in_fours(a.x) && in_fours(a.a) && in_fours(a.y) ? 4 : 1;
   a.vectors = channels / width;
   a.items = a.vectors * ceil_div<int64_t>(a.columns.out, kRun);
