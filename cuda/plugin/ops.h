@@ -33,9 +33,9 @@
                                   \
   SEGNAS_GPU_ELEMENTWISE(op)      \
                                   \
-  /* upsample */                  \
+  SEGNAS_GPU_UPSAMPLE(op)         \
                                   \
-  /* loss */                      \
+  SEGNAS_GPU_LOSS(op)             \
                                   \
   SEGNAS_GPU_OPTIMISER(op)
 
