@@ -83,7 +83,8 @@ struct Function {
   int64_t cases = 0;
   std::function<Problem(int64_t)> problem;  // of a row of the case table
   std::function<Problem(Random &)> draw;    // of a legal case at random
-  bool same_bits = false;                   // on every instruction set
+  bool same_bits = false;                   // on every instruction set, and on plug-ins
+  bool own_order = false;                   // plug-ins may add in another order than the instruction sets: same_bits is for those alone
   std::vector<Problem> illegal = {};        // shapes that must be refused
   bool composed = false;                    // a property of several public functions, not one of them
 };
