@@ -28,7 +28,7 @@
                                   \
   /* pwconv */                    \
                                   \
-  /* ktransform */                \
+  SEGNAS_GPU_KTRANSFORM(op)       \
                                   \
   /* batchnorm */                 \
                                   \
@@ -38,7 +38,7 @@
                                   \
   SEGNAS_GPU_LOSS(op)             \
                                   \
-  /* optimiser */
+  SEGNAS_GPU_OPTIMISER(op)
 
 #define SEGNAS_GPU_ALL(op)                                                                                            \
   SEGNAS_GPU_CONV3X3(op) SEGNAS_GPU_DWCONV(op) SEGNAS_GPU_PWCONV(op) SEGNAS_GPU_KTRANSFORM(op) SEGNAS_GPU_BATCHNORM(op) \
