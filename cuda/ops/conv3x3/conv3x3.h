@@ -29,7 +29,7 @@ inline Conv3x3Tiling conv3x3_tiling(const segnas_tensor &x, const segnas_tensor 
   t.output_tiles = ceil_div(t.cout, kTileOutputs);
   t.column_tiles = ceil_div(t.width, kTileColumns);
   constexpr int64_t kBlocks = 512;
-  while (t.band > 1 && t.pictures * t.column_tiles * t.output_tiles * ceil_div(t.height, rows * t.band) < kBlocks) t.band /= 2;
+  while (t.band > 2 && t.pictures * t.column_tiles * t.output_tiles * ceil_div(t.height, rows * t.band) < kBlocks) t.band /= 2;
   t.band_tiles = ceil_div(t.height, rows * t.band);
   return t;
 }
