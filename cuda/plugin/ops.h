@@ -26,17 +26,17 @@
   SEGNAS_GPU_DWCONV(op)           \
   /* pwconv */                    \
                                   \
-  /* ktransform */                \
+  SEGNAS_GPU_KTRANSFORM(op)       \
                                   \
   /* batchnorm */                 \
                                   \
   SEGNAS_GPU_ELEMENTWISE(op)      \
                                   \
-  /* upsample */                  \
+  SEGNAS_GPU_UPSAMPLE(op)         \
                                   \
-  /* loss */                      \
+  SEGNAS_GPU_LOSS(op)             \
                                   \
-  /* optimiser */
+  SEGNAS_GPU_OPTIMISER(op)
 
 #define SEGNAS_GPU_ALL(op)                                                                                            \
   SEGNAS_GPU_CONV3X3(op) SEGNAS_GPU_DWCONV(op) SEGNAS_GPU_PWCONV(op) SEGNAS_GPU_KTRANSFORM(op) SEGNAS_GPU_BATCHNORM(op) \
