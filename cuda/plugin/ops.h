@@ -26,11 +26,11 @@
                                   \
   /* dwconv */                    \
                                   \
-  /* pwconv */                    \
+  SEGNAS_GPU_PWCONV(op)           \
                                   \
   /* ktransform */                \
                                   \
-  /* batchnorm */                 \
+  SEGNAS_GPU_BATCHNORM(op)        \
                                   \
   SEGNAS_GPU_ELEMENTWISE(op)      \
                                   \
