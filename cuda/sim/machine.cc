@@ -168,13 +168,11 @@ void Machine::thread_main() {
 }
 
 bool Machine::end_epoch() {
-  if (failed()) return false;
-  int first = -1, living = 0, waiting = 0;
+  if (failed() || explain_gathering()) return false;
+  int first = -1;
   for (size_t i = 0; i < threads_.size(); i++) {
-    const Thread &thread = threads_[i];
-    living += thread.state != State::kReturned;
+    Thread &thread = threads_[i];
     if (thread.state != State::kAtBarrier) continue;
-    waiting++;
     if (first < 0) first = static_cast<int>(i);
     const Place place = threads_[static_cast<size_t>(first)].place;
     if (!same_place(place, thread.place)) {
@@ -182,32 +180,29 @@ bool Machine::end_epoch() {
            file_name(place), place.line);
       return false;
     }
+    thread.state = State::kReady;
   }
-  if (living == 0) return false;
-  if (living != waiting) {
-    explain_deadlock();
-    return false;
-  }
-  for (Thread &thread : threads_)
-    if (thread.state == State::kAtBarrier) thread.state = State::kReady;
-  return true;
+  return first >= 0;
 }
 
-// Lanes wait for others of their warp that will not come.
-void Machine::explain_deadlock() {
+// Whether lanes wait for others of their warp, which will not come.
+bool Machine::explain_gathering() {
   for (size_t i = 0; i < threads_.size(); i++) {
     if (threads_[i].state != State::kInWarp) continue;
-    for (size_t other = i / 32 * 32; other < std::min(threads_.size(), i / 32 * 32 + 32); other++) {
-      const Thread &missing = threads_[other];
-      if (missing.state == State::kInWarp) continue;
-      const Warp &warp = warps_[i / 32];
-      const Place place = threads_[i].place;
-      if (missing.state == State::kReturned)
-        return fail(static_cast<int>(i), "waits in the %s of %s:%d, but thread %zu has returned", name_of(warp.gathering), file_name(place), place.line, other);
-      return fail(static_cast<int>(i), "waits in the %s of %s:%d, but thread %zu at the barrier of %s:%d", name_of(warp.gathering), file_name(place),
-                  place.line, other, file_name(missing.place), missing.place.line);
+    size_t other = i / 32 * 32;
+    while (threads_[other].state == State::kInWarp) other++;
+    const Thread &missing = threads_[other];
+    const char *gathering = name_of(warps_[i / 32].gathering);
+    const Place place = threads_[i].place;
+    if (missing.state == State::kReturned) {
+      fail(static_cast<int>(i), "waits in the %s of %s:%d, but thread %zu has returned", gathering, file_name(place), place.line, other);
+    } else {
+      fail(static_cast<int>(i), "waits in the %s of %s:%d, but thread %zu at the barrier of %s:%d", gathering, file_name(place), place.line, other,
+           file_name(missing.place), missing.place.line);
     }
+    return true;
   }
+  return false;
 }
 
 // ---------------------------------------------------------------- from inside a thread

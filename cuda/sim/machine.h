@@ -59,7 +59,7 @@ class Machine {
   int next_runnable();
   void resume(int thread);
   bool end_epoch();  // whether another follows
-  void explain_deadlock();
+  bool explain_gathering();
   void thread_main();
   Fiber *idle_fiber();
   // As stop, of a thread that is not running.

@@ -80,7 +80,7 @@ void stop_outside(int64_t offset, size_t size, size_t alignment) {
 }
 
 void stop_unwritten(int64_t offset) {
-  machine->stop("reads shared memory at %lld, which no thread of its block has written", static_cast<long long>(offset));
+  machine->stop("reads shared memory at %lld, which no thread of its block has written yet", static_cast<long long>(offset));
 }
 
 void stop_race(const char *does, int64_t offset, int thread, const char *did) {
