@@ -24,11 +24,12 @@
 #define SEGNAS_GPU_OPERATIONS(op) \
   SEGNAS_GPU_CONV3X3(op)          \
   SEGNAS_GPU_DWCONV(op)           \
-  /* pwconv */                    \
+                                  \
+  SEGNAS_GPU_PWCONV(op)           \
                                   \
   SEGNAS_GPU_KTRANSFORM(op)       \
                                   \
-  /* batchnorm */                 \
+  SEGNAS_GPU_BATCHNORM(op)        \
                                   \
   SEGNAS_GPU_ELEMENTWISE(op)      \
                                   \
