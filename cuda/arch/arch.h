@@ -41,7 +41,7 @@ constexpr int kWarp = 32;
 SEGNAS_DEVICE int lane() { return thread() % kWarp; }
 SEGNAS_DEVICE int warp() { return thread() / kWarp; }
 SEGNAS_DEVICE float maximum(float a, float b) { return a > b || a != a ? a : b; }
-SEGNAS_DEVICE float relu_of(float a) { return a > 0 || a != a ? a : 0.0f; }
+SEGNAS_DEVICE float relu_of(float a) { return a < 0 ? 0.0f : a; }  // of -0: -0, as on the CPU
 
 template <class Integer>
 SEGNAS_BOTH constexpr Integer ceil_div(Integer a, Integer b) {

@@ -24,8 +24,7 @@
 #define SEGNAS_GPU_OPERATIONS(op) \
   /* conv3x3 */                   \
                                   \
-  /* dwconv */                    \
-                                  \
+  SEGNAS_GPU_DWCONV(op)           \
   /* pwconv */                    \
                                   \
   SEGNAS_GPU_KTRANSFORM(op)       \

@@ -341,6 +341,7 @@ int main() {
   shuffle_values<float>("shuffles of float");
   shuffle_values<double>("shuffles of double");
   orders();
+  additions();
   floats();
   std::printf("%d failed\n", failures);
   return failures > 0;
