@@ -152,6 +152,8 @@ inline double fused_multiply_add(double a, double b, double c) { return __builti
 inline float square_root(float a) { return std::sqrt(a); }
 inline double square_root(double a) { return std::sqrt(a); }
 inline float exponential(float a) { return std::exp(a); }
+inline float exponential2(float a) { return std::exp2(a); }
 inline float logarithm(float a) { return std::log(a); }
+inline float larger(float a, float b) { return a > b || b != b ? a : b; }
 
 }  // namespace segnas::gpu
