@@ -86,10 +86,8 @@ Problem sgd(const Case &c) {
 }  // namespace
 
 void add_optimiser(std::vector<Function> &functions) {
-  // The CPU adds a block's squares in eight chains of 2048, which on a device would be eight threads that wait for each addition.
-  add_functions(functions, "optimiser", kCases, draw, true, {{"sum_squares", sum_squares}});
-  functions.back().own_order = true;
-  add_functions(functions, "optimiser", kCases, draw, true, {{"sgd", sgd}});
+  add_functions(functions, "optimiser", kCases, draw, SameBits::kOnInstructionSets, {{"sum_squares", sum_squares}});
+  add_functions(functions, "optimiser", kCases, draw, SameBits::kOnEveryBackend, {{"sgd", sgd}});
 }
 
 }  // namespace segnas::check
