@@ -1,5 +1,5 @@
-// Four neighbouring channels of a pixel, or of a row of weights: what a thread reads, computes and writes at a time. Where a matrix's rows lie on four
-// elements' bytes a quad moves in one access, elsewhere in up to four; the values and what is computed from them are the same.
+// Four neighbouring channels of a pixel, or of a row of weights: what a thread reads, computes and writes at a time. Where a matrix's rows lie on
+// four elements' bytes a quad moves in one access, elsewhere in up to four; the values and what is computed from them are the same.
 #pragma once
 #include "op.h"
 #include "storage.h"
