@@ -14,6 +14,9 @@
 namespace segnas::gpu {
 namespace sim {
 
+// What a block may have on the cards with the most, compute capability 9.0.
+constexpr size_t kMostSharedBytes = 227 * 1024;
+
 // Runs a grid of blocks, here and now. SEGNAS_INTERNAL with one line when threads race, read what nobody wrote, leave shared memory or miss
 // each other at a barrier; the kernel is then left where it was.
 segnas_status run(const char *name, int64_t x, int64_t y, int64_t z, int threads, size_t shared_bytes, void (*body)(void *argument), void *argument,
