@@ -18,7 +18,7 @@ type NVCC=\$$(cuda/wheels.sh .venv/cuda) make $@" >&2; exit 1; }
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help lib install cuda cuda-all test opcheck bench bench-peers sanitize race fmt lint stamp clean
+.PHONY: help lib install cuda cuda-all test opcheck sim bench bench-peers sanitize race fmt lint stamp clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -52,6 +52,12 @@ opcheck: stamp ## check every operation against its double-precision reference, 
 	$(CMAKE_GENERATE) -B $(BUILD)
 	cmake --build $(BUILD) --parallel $(JOBS) --target opcheck
 	$(BUILD)/bin/opcheck --support csrc/test/support.golden
+
+sim: stamp ## run the CUDA kernels on the CPU: their language's own test, then every operation as opcheck does (no GPU, no nvcc)
+	$(CMAKE_GENERATE) -B $(BUILD)
+	cmake --build $(BUILD) --parallel $(JOBS) --target opcheck segnas_sim sim_test
+	$(BUILD)/bin/sim_test
+	$(BUILD)/bin/opcheck --backend sim --support csrc/test/support.golden
 
 bench: stamp ## time the operations; Go's benchmark format on stdout (BENCH=regexp chooses)
 	@go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) ./bench

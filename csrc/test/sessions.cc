@@ -4,6 +4,7 @@
 #include <cstring>
 #include <functional>
 
+#include "../core/context.h"
 #include "../core/memory.h"
 
 namespace segnas::check {
@@ -58,7 +59,20 @@ std::string run_guarded(segnas_session *session, const Network &network, const V
 SessionRunner::SessionRunner(Places &places, int64_t network, const Variant &variant, uint64_t seed) : places_(places), variant_(variant) {
   Random random(mix(mix(seed, "session"), uint64_t(network)));
   network_ = draw_network(random);
-  if (applies()) expected_ = evaluate(network_, variant_);
+}
+
+const NetworkValue &SessionRunner::expected() {
+  if (expected_.value.empty()) expected_ = evaluate(network_, variant_);
+  return expected_;
+}
+
+std::string SessionRunner::missing(const std::string &place) {
+  segnas_context *context = places_.context(place, kThreadCounts[0]);
+  Session session;
+  segnas_error err;
+  segnas_session_options options = network_.options(variant_);
+  if (!context->backend || create(context, network_, &options, &session, &err) != SEGNAS_NO_KERNEL) return "";
+  return err.text[0] ? err.text : "refused without a word";
 }
 
 SessionRunner::Output SessionRunner::execute(const std::string &place, int threads) {
@@ -67,7 +81,7 @@ SessionRunner::Output SessionRunner::execute(const std::string &place, int threa
   segnas_error err;
   segnas_session_options options = network_.options(variant_);
   if (create(places_.context(place, threads), network_, &options, &session, &err) != SEGNAS_OK) return {std::string("create: ") + err.text, {}};
-  size_t wanted = network_.labels() ? size_t(network_.n) * size_t(network_.h) * size_t(network_.w) : expected_.value.size() * sizeof(float);
+  size_t wanted = network_.labels() ? size_t(network_.n) * size_t(network_.h) * size_t(network_.w) : expected().value.size() * sizeof(float);
   if (segnas_session_output_bytes(session.get()) != wanted)
     return {"output_bytes is " + std::to_string(segnas_session_output_bytes(session.get())), {}};
   output.failure = check_measured(places_.context(place, threads), session.get());
@@ -200,7 +214,7 @@ void check_session_refusals(Places &places, const std::string &place, uint64_t s
       report.pass("refusals");
     } else {
       report.fail("refusals", std::string("session with ") + what + ": status is " + segnas_status_name(status),
-                  "opcheck --only refusals --op session --isa " + place);
+                  "opcheck --only refusals --op session " + place_option(place));
     }
   }
 }

@@ -2,7 +2,7 @@
 #pragma once
 #include <cuda_runtime.h>
 
-#define SEGNAS_KERNEL(most_threads) __global__ void __launch_bounds__(most_threads)
+#define SEGNAS_KERNEL(...) __global__ void __launch_bounds__(__VA_ARGS__)
 #define SEGNAS_DEVICE __device__ __forceinline__
 #define SEGNAS_BOTH __host__ __device__ __forceinline__
 
@@ -58,6 +58,11 @@ template <class T>
 SEGNAS_DEVICE Shared<T> shared_memory(size_t byte_offset) {
   extern __shared__ __align__(128) unsigned char segnas_shared_bytes[];
   return Shared<T>(reinterpret_cast<T *>(segnas_shared_bytes + byte_offset));
+}
+
+template <class Index>
+SEGNAS_DEVICE void shared_add(Shared<int> s, Index i, int v) {
+  atomicAdd(&s[i], v);
 }
 
 SEGNAS_DEVICE float fused_multiply_add(float a, float b, float c) { return __fmaf_rn(a, b, c); }

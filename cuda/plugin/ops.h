@@ -24,21 +24,20 @@
 #define SEGNAS_GPU_OPERATIONS(op) \
   /* conv3x3 */                   \
                                   \
-  /* dwconv */                    \
-                                  \
+  SEGNAS_GPU_DWCONV(op)           \
   /* pwconv */                    \
                                   \
-  /* ktransform */                \
+  SEGNAS_GPU_KTRANSFORM(op)       \
                                   \
   /* batchnorm */                 \
                                   \
   SEGNAS_GPU_ELEMENTWISE(op)      \
                                   \
-  /* upsample */                  \
+  SEGNAS_GPU_UPSAMPLE(op)         \
                                   \
-  /* loss */                      \
+  SEGNAS_GPU_LOSS(op)             \
                                   \
-  /* optimiser */
+  SEGNAS_GPU_OPTIMISER(op)
 
 #define SEGNAS_GPU_ALL(op)                                                                                            \
   SEGNAS_GPU_CONV3X3(op) SEGNAS_GPU_DWCONV(op) SEGNAS_GPU_PWCONV(op) SEGNAS_GPU_KTRANSFORM(op) SEGNAS_GPU_BATCHNORM(op) \

@@ -7,7 +7,7 @@
 #include "../../csrc/include/segnas/segnas.h"
 #include "now.h"
 
-#define SEGNAS_KERNEL(most_threads) void
+#define SEGNAS_KERNEL(...) void
 #define SEGNAS_DEVICE inline
 #define SEGNAS_BOTH inline
 
@@ -69,6 +69,14 @@ class Element {
   const Element &operator*=(U v) const {
     return *this = static_cast<T>(*this * v);
   }
+  // shared_add: one step, for which other threads' additions are no race.
+  void add(T v) const {
+    unsigned char *at = access<add_cell, T>(offset_);
+    T sum;
+    std::memcpy(&sum, at, sizeof sum);
+    sum += v;
+    std::memcpy(at, &sum, sizeof sum);
+  }
 
  private:
   int64_t offset_;
@@ -129,6 +137,11 @@ class Shared {
 template <class T>
 Shared<T> shared_memory(size_t byte_offset) {
   return Shared<T>(static_cast<int64_t>(byte_offset));
+}
+
+template <class Index>
+void shared_add(Shared<int> s, Index i, int v) {
+  s[i].add(v);
 }
 
 inline float fused_multiply_add(float a, float b, float c) { return __builtin_fmaf(a, b, c); }

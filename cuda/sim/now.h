@@ -13,6 +13,8 @@ struct Cell {
   uint32_t write_epoch = 0, write_order = 0;  // epoch 0: never
   uint32_t read_epoch = 0, read_order = 0;
   uint16_t writer = 0, reader = 0, other_reader = 0;
+  uint16_t adder = 0, other_adder = 0;  // of shared_add, which no warp_barrier() orders here: two when several threads have added
+  uint32_t add_epoch = 0;
   bool split = false;  // the four bytes have cells of their own, which count
 };
 
@@ -39,9 +41,14 @@ inline bool in_order(int thread, uint32_t order) {
   return thread == now.thread || (thread / 32 == now.thread / 32 && order < *now.order);
 }
 
+// Additions of other threads since the last barrier.
+inline bool added_by_others(const Cell &c) { return c.add_epoch == now.epoch && (c.adder != now.thread || c.other_adder != now.thread); }
+inline int other_adder_of(const Cell &c) { return c.adder != now.thread ? c.adder : c.other_adder; }
+
 inline void read_cell(Cell &c, int64_t offset) {
   if (c.write_epoch < now.first_epoch) stop_unwritten(offset);
   if (c.write_epoch == now.epoch && !in_order(c.writer, c.write_order)) stop_race("reads", offset, c.writer, "wrote");
+  if (added_by_others(c)) stop_race("reads", offset, other_adder_of(c), "added to");
   const uint16_t me = static_cast<uint16_t>(now.thread);
   if (c.read_epoch == now.epoch) {
     if (c.reader / 32 != c.other_reader / 32) return;  // no write can be in order with both
@@ -55,15 +62,30 @@ inline void read_cell(Cell &c, int64_t offset) {
   c.reader = c.other_reader = me;
 }
 
-inline void write_cell(Cell &c, int64_t offset) {
-  if (c.write_epoch == now.epoch && !in_order(c.writer, c.write_order)) stop_race("writes", offset, c.writer, "wrote");
+// What a thread that changes a cell must not meet.
+inline void check_change(const Cell &c, int64_t offset, const char *does) {
+  if (c.write_epoch == now.epoch && !in_order(c.writer, c.write_order)) stop_race(does, offset, c.writer, "wrote");
   if (c.read_epoch == now.epoch) {
-    if (!in_order(c.reader, c.read_order)) stop_race("writes", offset, c.reader, "read");
-    if (!in_order(c.other_reader, c.read_order)) stop_race("writes", offset, c.other_reader, "read");
+    if (!in_order(c.reader, c.read_order)) stop_race(does, offset, c.reader, "read");
+    if (!in_order(c.other_reader, c.read_order)) stop_race(does, offset, c.other_reader, "read");
   }
+}
+
+inline void write_cell(Cell &c, int64_t offset) {
+  check_change(c, offset, "writes");
+  if (added_by_others(c)) stop_race("writes", offset, other_adder_of(c), "added to");
   c.write_epoch = now.epoch;
   c.write_order = *now.order;
   c.writer = static_cast<uint16_t>(now.thread);
+}
+
+inline void add_cell(Cell &c, int64_t offset) {
+  if (c.write_epoch < now.first_epoch) stop_unwritten(offset);
+  check_change(c, offset, "adds to");
+  const uint16_t me = static_cast<uint16_t>(now.thread);
+  if (c.add_epoch != now.epoch) c.adder = c.other_adder = me;
+  if (c.adder != me) c.other_adder = me;
+  c.add_epoch = now.epoch;
 }
 
 template <void (*Visit)(Cell &, int64_t)>
