@@ -138,6 +138,29 @@ void divergence() {
   });
 }
 
+// ---------------------------------------------------------------- additions
+
+void additions() {
+  constexpr int kThreads = 96;
+  const Shape shape{1, 1, 1, kThreads, 2 * sizeof(int)};
+  int out = 0;
+  auto kernel = [&out](bool before, bool after) {
+    return [&out, before, after] {
+      Shared<int> s = shared_memory<int>(0);
+      if (thread() == 7) s[1] = 100;
+      if (before) barrier();
+      shared_add(s, 1, thread());
+      if (after) barrier();
+      if (thread() == 50) out = s[1];
+    };
+  };
+  expect_clean("additions of many threads are no race", shape, kernel(true, true));
+  expect(out == 100 + kThreads * (kThreads - 1) / 2, "and none is lost", std::to_string(out));
+  expect_fault("no barrier between write and addition", shape, {"shared memory at 4"}, kernel(false, true));
+  expect_fault("no barrier between addition and read", shape, {"reads shared memory at 4", "added to"}, kernel(true, false));
+  expect_fault("an addition to what nobody wrote", shape, {"which no thread of its block has written"}, [] { shared_add(shared_memory<int>(0), 0, 1); });
+}
+
 // ---------------------------------------------------------------- shared memory
 
 void contents() {
@@ -302,29 +325,6 @@ void floats() {
   });
   expect(text.empty() && y == 16, "elements are read, written and changed in place", text);
 }
-
-// ---------------------------------------------------------------- additions
-
-void additions() {
-  constexpr int kThreads = 96;
-  const Shape shape{1, 1, 1, kThreads, 2 * sizeof(int)};
-  int out = 0;
-  auto kernel = [&out](bool before, bool after) {
-    return [&out, before, after] {
-      Shared<int> s = shared_memory<int>(0);
-      if (thread() == 7) s[1] = 100;
-      if (before) barrier();
-      shared_add(s, 1, thread());
-      if (after) barrier();
-      if (thread() == 50) out = s[1];
-    };
-  };
-  expect_clean("additions of many threads are no race", shape, kernel(true, true));
-  expect(out == 100 + kThreads * (kThreads - 1) / 2, "and none is lost", std::to_string(out));
-  expect_fault("no barrier between write and addition", shape, {"shared memory at 4"}, kernel(false, true));
-  expect_fault("no barrier between addition and read", shape, {"reads shared memory at 4", "added to"}, kernel(true, false));
-  expect_fault("an addition to what nobody wrote", shape, {"which no thread of its block has written"}, [] { shared_add(shared_memory<int>(0), 0, 1); });
-}
 }  // namespace
 }  // namespace segnas::gpu
 
@@ -333,6 +333,7 @@ int main() {
   neighbours();
   directions();
   divergence();
+  additions();
   contents();
   small_types();
   warps();
