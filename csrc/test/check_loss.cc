@@ -151,14 +151,14 @@ Problem with_wrong_label(Problem problem, size_t argument, double label) {
 }  // namespace
 
 void add_loss(std::vector<Function> &functions) {
-  add_functions(functions, "loss", kCases, draw, false, {{"cross_entropy", cross_entropy}});
+  add_functions(functions, "loss", kCases, draw, SameBits::kNowhere, {{"cross_entropy", cross_entropy}});
   Case too_many = kCases[0];
   too_many.classes = 65;
   functions.back().illegal = {cross_entropy(too_many), with_wrong_label(cross_entropy(kCases[0]), 1, double(kCases[0].classes)),
                               with_wrong_label(cross_entropy(kCases[0]), 1, 254)};
-  add_functions(functions, "loss", kCases, draw, true, {{"argmax", argmax}});
+  add_functions(functions, "loss", kCases, draw, SameBits::kOnEveryBackend, {{"argmax", argmax}});
   functions.back().illegal = {argmax(too_many)};
-  add_functions(functions, "loss", kCases, draw, true, {{"confusion", confusion}});
+  add_functions(functions, "loss", kCases, draw, SameBits::kOnEveryBackend, {{"confusion", confusion}});
   functions.back().illegal = {with_wrong_label(confusion(kCases[0]), 0, double(kCases[0].classes)),
                               with_wrong_label(confusion(kCases[0]), 1, double(kCases[0].classes))};
 }

@@ -70,6 +70,8 @@ SEGNAS_DEVICE double fused_multiply_add(double a, double b, double c) { return _
 SEGNAS_DEVICE float square_root(float a) { return __fsqrt_rn(a); }
 SEGNAS_DEVICE double square_root(double a) { return __dsqrt_rn(a); }
 SEGNAS_DEVICE float exponential(float a) { return expf(a); }
+SEGNAS_DEVICE float exponential2(float a) { return exp2f(a); }
 SEGNAS_DEVICE float logarithm(float a) { return logf(a); }
+SEGNAS_DEVICE float larger(float a, float b) { return fmaxf(a, b); }
 
 }  // namespace segnas::gpu

@@ -22,14 +22,14 @@
 
 // What backend.cc puts into the table. A folder that is not there yet is a comment, and its operations are NULL.
 #define SEGNAS_GPU_OPERATIONS(op) \
-  /* conv3x3 */                   \
-                                  \
+  SEGNAS_GPU_CONV3X3(op)          \
   SEGNAS_GPU_DWCONV(op)           \
-  /* pwconv */                    \
+                                  \
+  SEGNAS_GPU_PWCONV(op)           \
                                   \
   SEGNAS_GPU_KTRANSFORM(op)       \
                                   \
-  /* batchnorm */                 \
+  SEGNAS_GPU_BATCHNORM(op)        \
                                   \
   SEGNAS_GPU_ELEMENTWISE(op)      \
                                   \

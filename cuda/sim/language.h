@@ -14,6 +14,9 @@
 namespace segnas::gpu {
 namespace sim {
 
+// What a block may have on the cards with the most, compute capability 9.0.
+constexpr size_t kMostSharedBytes = 227 * 1024;
+
 // Runs a grid of blocks, here and now. SEGNAS_INTERNAL with one line when threads race, read what nobody wrote, leave shared memory or miss
 // each other at a barrier; the kernel is then left where it was.
 segnas_status run(const char *name, int64_t x, int64_t y, int64_t z, int threads, size_t shared_bytes, void (*body)(void *argument), void *argument,
@@ -149,6 +152,8 @@ inline double fused_multiply_add(double a, double b, double c) { return __builti
 inline float square_root(float a) { return std::sqrt(a); }
 inline double square_root(double a) { return std::sqrt(a); }
 inline float exponential(float a) { return std::exp(a); }
+inline float exponential2(float a) { return std::exp2(a); }
 inline float logarithm(float a) { return std::log(a); }
+inline float larger(float a, float b) { return a > b || b != b ? a : b; }
 
 }  // namespace segnas::gpu

@@ -48,6 +48,11 @@ segnas_status report(segnas_error *err, segnas_status status, const char *name, 
 }  // namespace
 
 segnas_status run(const char *name, int64_t x, int64_t y, int64_t z, int threads, size_t shared_bytes, void (*body)(void *), void *argument, segnas_error *err) {
+  if (shared_bytes > kMostSharedBytes) {
+    char text[100];
+    std::snprintf(text, sizeof text, "%zu bytes of shared memory, of %zu that any card has", shared_bytes, kMostSharedBytes);
+    return report(err, SEGNAS_INTERNAL, name, text);
+  }
   try {
     std::unique_ptr<Machine> taken = take();
     machine = taken.get();

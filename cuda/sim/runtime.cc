@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "language.h"
+
 namespace segnas::gpu {
 namespace {
 
@@ -22,14 +24,14 @@ int device_count(char *text, size_t text_bytes) {
   return 1;
 }
 
-// An H100's limits of shared memory, so that kernels may ask for what any card has.
+// The limits of the largest card, so that kernels may ask for what any has.
 segnas_status device_facts(int, DeviceFacts *facts, segnas_error *err) {
   *facts = {};
   std::snprintf(facts->name, sizeof facts->name, "sim (kernels on the CPU)");
   facts->major = 9;
   facts->multiprocessors = 1;
   facts->memory_bytes = size_t{1} << 34;
-  facts->shared_bytes_per_block = 227 * 1024;
+  facts->shared_bytes_per_block = sim::kMostSharedBytes;
   facts->l2_bytes = size_t{1} << 20;
   return succeeded(err);
 }

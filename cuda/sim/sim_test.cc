@@ -176,6 +176,9 @@ void contents() {
   expect_fault("beyond the launch's bytes", {1, 1, 1, 32, 100}, {"thread 9 uses 4 bytes of shared memory at 100, outside the launch's 100"}, [] {
     if (thread() == 9) shared_memory<float>(0)[25] = 1;
   });
+  segnas_error err;
+  const segnas_status status = sim::run("kernel", 1, 1, 1, 32, sim::kMostSharedBytes + 1, [](void *) {}, nullptr, &err);
+  expect(status == SEGNAS_INTERNAL && err.status == status, "more shared memory than any card has", err.text);
   expect_fault("before them", {}, {"uses 4 bytes of shared memory at -4, outside"}, [] {
     if (thread() == 9) shared_memory<float>(0)[-1] = 1;
   });
@@ -341,7 +344,6 @@ int main() {
   shuffle_values<float>("shuffles of float");
   shuffle_values<double>("shuffles of double");
   orders();
-  additions();
   floats();
   std::printf("%d failed\n", failures);
   return failures > 0;

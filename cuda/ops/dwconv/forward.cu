@@ -44,7 +44,7 @@ struct DwconvForwardThread {
   T *target;
   float w[K * K][V];
   float mean[V] = {}, scale[V] = {}, beta[V] = {};
-  Moments moments[V];
+  LongMoments moments[V];
   unsigned columns;
 
   SEGNAS_DEVICE DwconvForwardThread(const DwconvForward<T> &args, const DwconvPlace &place) : a(args), at(place), columns(0) {}
@@ -172,9 +172,7 @@ struct DwconvForwardThread {
 #pragma unroll
       for (int t = 0; t < kTileColumns; t++) values[t] = y[t][c];
       if (first) moments[c].shift = near_mean<kTileColumns>(values, count);
-#pragma unroll
-      for (int t = 0; t < kTileColumns; t++)
-        if (t < count) moments[c].add(values[t]);
+      moments[c].template add<kTileColumns>(values, count);
     }
   }
 };

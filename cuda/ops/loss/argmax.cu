@@ -2,14 +2,15 @@
 // product and sum rounded on its own, and compared at once, in ascending order of classes: the CPU's labels. Full-size logits never exist.
 //
 // Tile: the outputs between two source rows in kColumns columns. A thread makes kRows x 4 of them: a class's logit is interpolated along the
-// row once for all kRows, and the four labels of a row, kept as bytes of one word while they are being found, leave as one store. The two
-// source rows under the tile lie in shared memory, [pixel][class] with an odd pitch, top and bottom side by side: read once from memory
-// (twice from L2, as the top and as the bottom row), coalesced over classes, and without bank conflicts afterwards. Weights of 0 are read from
-// a pixel of zeros beside them, so that 0 times infinity does not arise and nothing is asked in the loop. Where the pixels under a tile are
-// too many (reducing), each column has its own two, and classes are staged in parts.
-// Operations: per output and class 2 products, 1 sum, 1 comparison, 2 predicated moves; along the row 6 for kRows outputs. For 1024x2048x19
-// from 128x256: 40e6 x 6.75, on an H100 (132 x 128 lanes, 1.755 GHz) a floor of 9.1 us; bytes are 2.1 MB of labels and 2.5 MB of logits, 1.4 us.
-// So what a tile saves is instructions: one column to a thread would take 6 loads and products more per 8 outputs.
+// row once for all kRows, and the four labels of a row leave as one word. The two source rows under the tile lie in shared memory,
+// [pixel][class] with an odd pitch, top and bottom side by side: read once from memory (twice from L2, as the top and as the bottom row),
+// coalesced over classes, and without bank conflicts afterwards. Weights of 0 are read from a pixel of zeros beside them, so that 0 times
+// infinity does not arise and nothing is asked in the loop. Where the pixels under a tile are too many (reducing), each column has its own two,
+// and classes are staged in parts.
+// Operations: per output and class 2 products, 1 sum, 1 comparison, 2 selections; 6 along the row for kRows outputs. For 1024x2048x19 from
+// 128x256: 40e6 x 6.75, on an H100 (132 x 128 lanes, 1.755 GHz) a floor of 9.1 us; sm_90a's loop has 244 instructions for 32 outputs, 7.6 each.
+// Bytes are 2.1 MB of labels and 2.5 MB of logits, 1.4 us. So what a tile saves is instructions: one column to a thread would take 4 loads for
+// 8 outputs; labels packed as bytes while they are found save 24 registers and cost an instruction an output and class.
 #include "../../plugin/interpolation.h"
 #include "../../plugin/ops.h"
 
@@ -81,34 +82,32 @@ SEGNAS_DEVICE void stage(const ArgmaxArgs &a, const float *top, const float *bot
 template <int kRows>
 struct Best {
   float logit[kRows][kWide];
-  uint32_t label[kRows];  // a byte a column
+  int label[kRows][kWide];
 };
 
 template <int kRows>
-SEGNAS_DEVICE void compare_class(const Columns &c, const float (&v0)[kRows], const float (&v1)[kRows], Shared<Pair> staged, uint32_t label,
-                                 Best<kRows> *best) {
+SEGNAS_DEVICE void compare_class(const Columns &c, const float (&v0)[kRows], const float (&v1)[kRows], Shared<Pair> staged, int label, Best<kRows> *best) {
   for (int i = 0; i < kWide; i++) {
     const Pair left = staged[c.left[i]], right = staged[c.right[i]];
     const float top = c.w0[i] * left.top + c.w1[i] * right.top, bottom = c.w0[i] * left.bottom + c.w1[i] * right.bottom;
-    const uint32_t mask = 0xffu << (8 * i);
     for (int r = 0; r < kRows; r++) {
       const float z = v0[r] * top + v1[r] * bottom;
       if (z > best->logit[r][i]) {
         best->logit[r][i] = z;
-        best->label[r] = (best->label[r] & ~mask) | (label * 0x01010101u & mask);
+        best->label[r][i] = label;
       }
     }
   }
 }
 
 // Labels of the columns from `at` on, of which `count` are inside the picture.
-SEGNAS_DEVICE void store_labels(uint8_t *at, int64_t count, uint32_t labels) {
+SEGNAS_DEVICE void store_labels(uint8_t *at, int64_t count, const int (&labels)[kWide]) {
   if (count >= kWide && reinterpret_cast<uintptr_t>(at) % kWide == 0) {
-    *reinterpret_cast<uint32_t *>(at) = labels;
+    *reinterpret_cast<uint32_t *>(at) = static_cast<uint32_t>(labels[0] | labels[1] << 8 | labels[2] << 16 | labels[3] << 24);
     return;
   }
   for (int i = 0; i < kWide; i++)
-    if (i < count) at[i] = static_cast<uint8_t>(labels >> (8 * i));
+    if (i < count) at[i] = static_cast<uint8_t>(labels[i]);
 }
 
 // Where a block is.
@@ -127,15 +126,17 @@ SEGNAS_DEVICE void label_rows(const ArgmaxArgs &a, const Place &p, const Columns
     const int32_t rest = rest_of(a.rows, r < count ? o + r : o, low);
     v0[r] = first_weight(a.rows, rest);
     v1[r] = second_weight(a.rows, rest);
-    best.label[r] = 0;
-    for (int i = 0; i < kWide; i++) best.logit[r][i] = -__builtin_inff();
+    for (int i = 0; i < kWide; i++) {
+      best.logit[r][i] = -__builtin_inff();
+      best.label[r][i] = 0;
+    }
   }
   for (int first = 0; first < a.classes; first += a.part) {
     const int part = first + a.part < a.classes ? a.part : a.classes - first;
     barrier();  // everybody is done with what was staged before
     stage(a, top, two ? top + a.columns.in * a.pitch : nullptr, first_pixel, pixels, first, part, staged);
     barrier();
-    for (int k = 0; k < part; k++) compare_class(c, v0, v1, staged + k, static_cast<uint32_t>(first + k), &best);
+    for (int k = 0; k < part; k++) compare_class(c, v0, v1, staged + k, first + k, &best);
   }
   const int64_t column = p.column + thread() * kWide;
   for (int r = 0; r < kRows; r++)

@@ -34,6 +34,15 @@ SEGNAS_DEVICE float near_mean(const float *y, int count) {
   return mean - mean == 0 ? mean : 0.0f;
 }
 
+template <int kTerms>
+SEGNAS_DEVICE float pairwise(const float *terms) {
+  if constexpr (kTerms == 1) {
+    return terms[0];
+  } else {
+    return pairwise<kTerms / 2>(terms) + pairwise<kTerms / 2>(terms + kTerms / 2);
+  }
+}
+
 // A thread's pixels of one channel.
 struct Moments {
   float shift = 0, sum = 0, squares = 0;
@@ -46,6 +55,26 @@ struct Moments {
   }
 };
 
+// The same for a thread that goes over many pixels: few at a time in float, pairwise, then double.
+struct LongMoments {
+  float shift = 0;
+  int pixels = 0;
+  double sum = 0, squares = 0;
+  // The first `count` of y.
+  template <int kMost>
+  SEGNAS_DEVICE void add(const float *y, int count) {
+    float first[kMost], second[kMost];
+#pragma unroll
+    for (int i = 0; i < kMost; i++) {
+      first[i] = i < count ? y[i] - shift : 0.0f;
+      second[i] = first[i] * first[i];
+    }
+    sum += static_cast<double>(pairwise<kMost>(first));
+    squares += static_cast<double>(pairwise<kMost>(second));
+    pixels += count;
+  }
+};
+
 // Pixels of one channel: sums of y - shift and of its square.
 struct MomentPart {
   double sum, squares;
@@ -53,6 +82,7 @@ struct MomentPart {
   float shift;
 };
 SEGNAS_DEVICE MomentPart part_of(const Moments &m) { return {static_cast<double>(m.sum), static_cast<double>(m.squares), m.pixels, m.shift}; }
+SEGNAS_DEVICE MomentPart part_of(const LongMoments &m) { return {m.sum, m.squares, m.pixels, m.shift}; }
 
 // Adds b to a. With t = shift of b - shift of a: sum (y - a) = sum (y - b) + n t, and the squares likewise.
 SEGNAS_DEVICE void merge(MomentPart &a, const MomentPart &b) {

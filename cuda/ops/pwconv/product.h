@@ -18,9 +18,9 @@ using SmallTile = Tile<32, 32, 4, 4>;
 
 enum class TileSize { kSmall, kNarrow, kMiddle, kWide };
 
-// The one that pads the columns least, the widest of such. Fewer than kFewTiles of them would leave multiprocessors idle: then tiles are small.
+// The one that pads the columns least, the widest of such. Fewer than kFewTiles of them would leave half of a large GPU idle: then tiles are small.
 inline TileSize tile_size(int64_t pixels, int64_t columns) {
-  constexpr int64_t kFewTiles = 100;
+  constexpr int64_t kFewTiles = 64;
   const bool wide = columns > 64 && ceil_div<int64_t>(columns, 128) * 128 <= ceil_div<int64_t>(columns, 64) * 64;
   const int64_t width = wide ? 128 : columns > 32 ? 64 : 32;
   if (ceil_div<int64_t>(pixels, 128) * ceil_div(columns, width) < kFewTiles) return TileSize::kSmall;

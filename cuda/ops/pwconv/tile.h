@@ -88,9 +88,9 @@ class Feed {
 
   const Source &source_;
   int64_t line_, rows_, columns_;
-  typename Source::Parameters parameters_;
-  typename Source::Raw raw_[kEach];
-  int count_[kEach];
+  typename Source::Parameters parameters_ = {};
+  typename Source::Raw raw_[kEach] = {};
+  int count_[kEach] = {};
 };
 
 // sum += the buffer's step.
