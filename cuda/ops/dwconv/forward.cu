@@ -45,6 +45,7 @@ struct DwconvForwardThread {
   float w[K * K][V];
   float mean[V] = {}, scale[V] = {}, beta[V] = {};
   LongMoments moments[V];
+  int pixels = 0;
   unsigned columns;
 
   SEGNAS_DEVICE DwconvForwardThread(const DwconvForward<T> &args, const DwconvPlace &place) : a(args), at(place), columns(0) {}
@@ -166,6 +167,7 @@ struct DwconvForwardThread {
   }
 
   SEGNAS_DEVICE void measure(bool first, const float (&y)[kTileColumns][V], int count) {
+    pixels += count;
 #pragma unroll
     for (int c = 0; c < V; c++) {
       float values[kTileColumns];
@@ -187,7 +189,7 @@ SEGNAS_KERNEL(tile_threads(K)) dwconv_forward_rows(const DwconvForward<T> a) {
     // A channel's parts lie `lanes` apart; the first V groups of threads add one of their lane's channels each.
     Shared<MomentPart> shared = shared_memory<MomentPart>(0);
 #pragma unroll
-    for (int c = 0; c < V; c++) shared[c * threads() + thread()] = part_of(mine.moments[c]);
+    for (int c = 0; c < V; c++) shared[c * threads() + thread()] = part_of(mine.moments[c], mine.pixels);
     barrier();
     const int channel = at.channel + at.group * at.step;
     if (at.group >= V || channel >= a.tiling.channels) return;
