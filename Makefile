@@ -60,7 +60,7 @@ sim: stamp ## run the CUDA kernels on the CPU: their language's own test, then e
 	$(BUILD)/bin/opcheck --backend sim --support csrc/test/support.golden
 
 bundle: stamp ## pack tools, tests and the plug-in's sources into BUILD/bundle(.tar.gz), for a machine with no Go and no network
-	JOBS=$(JOBS) tools/bundle/pack.sh $(BUILD)/bundle
+	JOBS=$(JOBS) tools/bundle/pack.sh $(BUILD)
 
 bench: stamp ## time the operations; Go's benchmark format on stdout (BENCH=regexp chooses)
 	@go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) ./bench

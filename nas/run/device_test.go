@@ -186,15 +186,16 @@ func pluginDevice(t *testing.T) string {
 	return device
 }
 
-// The first losses agree to the last digits that the order of sums decides; training then drives what is left apart.
+// The first loss is the forward pass's, the second, at another place by four percent, that of all gradients and the optimiser: both agree to
+// the last digits that the order of sums decides. Training then drives what is left apart, as it does two instruction sets of a CPU.
 func TestDevice_TrainingOnAPluginGivesNearlyTheCPUsLosses(t *testing.T) {
 	device := pluginDevice(t)
 	losses := map[string][]float64{}
 	scores := map[string]string{}
 	for _, d := range []string{cpuDevice, device} {
 		folder := t.TempDir()
-		scores[d], _ = output(t, Train, "--device", d, "--size", "24x32", "--batch", "2", "--scratch-steps", "4", "--checks", "1", "--train-scenes", "4",
-			"--search-scenes", "1", "--test-scenes", "1", "--arch", "k3e3.k5e3_k3e3.k3e3_k3e3.k3e3", "--threads", "2", "--clip", "2", "--out", folder)
+		scores[d], _ = output(t, Train, "--device", d, "--size", "64x96", "--batch", "4", "--scratch-steps", "4", "--checks", "1", "--train-scenes", "4",
+			"--search-scenes", "1", "--test-scenes", "1", "--arch", "k3e3.k5e3_k3e3.k3e3_k3e3.k3e3", "--threads", "2", "--clip", "2", "--lr-factor", "0.1", "--out", folder)
 		records, err := train.ReadLog(filepath.Join(folder, train.MetricsFile))
 		if err != nil {
 			t.Fatal(err)
@@ -208,8 +209,11 @@ func TestDevice_TrainingOnAPluginGivesNearlyTheCPUsLosses(t *testing.T) {
 	if len(losses[device]) != 4 || len(losses[cpuDevice]) != 4 {
 		t.Fatalf("losses %v", losses)
 	}
+	if moved := losses[cpuDevice][1]/losses[cpuDevice][0] - 1; math.Abs(moved) < 0.01 {
+		t.Errorf("a step moves the loss by %.3f: too little to tell a wrong gradient", moved)
+	}
 	for i, want := range losses[cpuDevice] {
-		if got := losses[device][i]; math.Abs(got-want) > []float64{1e-5, 1e-4, 1e-3, 1e-2}[i]*want {
+		if got := losses[device][i]; math.Abs(got-want) > []float64{1e-6, 1e-5, 1e-3, 5e-3}[i]*want {
 			t.Errorf("step %d: loss %v on %s, %v on the CPU", i+1, got, device, want)
 		}
 	}

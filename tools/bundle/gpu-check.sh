@@ -34,7 +34,10 @@ step_machine() {
   fi
 }
 step_build() { ./build.sh && note "$(du -h bin/libsegnas_cuda.so | cut -f 1) bin/libsegnas_cuda.so, $(last_of 'nvcc [0-9].* for ')"; }
-step_devices() { bin/devices --device "$device" && note "$(last_of '^segnas ' | sed 's/;.*//')"; }
+step_devices() {
+  bin/devices --device auto
+  bin/devices --device "$device" >/dev/null && note "$(last_of '^segnas ' | sed 's/;.*//')"
+}
 step_nvml() { bin/driver.test -test.v -test.run TestOpen_TheReal && note "$(last_of 'driver_test.go' | sed 's/.*driver_test.go:[0-9]*: //')"; }
 step_opcheck_cpu() { bin/opcheck --support support.golden && note "$(last_of ' passed, ')"; }
 step_opcheck() { bin/opcheck --backend "${device%%:*}" && note "$(last_of ' passed, ')"; }
@@ -111,12 +114,12 @@ for step in "${steps[@]}"; do
   : >"$log"
   SEGNAS_STEP=$step DEVICE=$device SEARCH_DEVICE=$search_device RESULTS=$results LOG=$log timeout --kill-after 10 "$limit" bash ./gpu-check.sh >>"$log" 2>&1
   code=$?
-  text=$(head -c 150 "$results/note" | tr -s ' ')
+  text=$(head -c 200 "$results/note" | tr -s ' ')
   case $code in
     0) outcome=passed passed=$((passed + 1)) ;;
     77) outcome=skipped skipped=$((skipped + 1)) ;;
     124 | 137) outcome=FAILED failed=$((failed + 1)) text="still running after $limit s" ;;
-    *) outcome=FAILED failed=$((failed + 1)) text="code $code: $(grep -v '^ *$' "$log" | tail -n 1 | head -c 150)" ;;
+    *) outcome=FAILED failed=$((failed + 1)) text="code $code: $(grep -v '^ *$' "$log" | tail -n 1 | head -c 200)" ;;
   esac
   rows+=("$(printf '%-12s %-8s %6d s  %s' "$step" "$outcome" $((SECONDS - began)) "$text")")
 done

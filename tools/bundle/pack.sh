@@ -2,32 +2,40 @@
 # make bundle: packs what a machine without Go and without a network needs into FOLDER and FOLDER.tar.gz: tools and tests as programs that
 # hold libsegnas and the C++ library (glibc stays dynamic: plug-ins and libnvidia-ml are opened at run time), the plug-in's sources, and
 # gpu-check.sh, which builds, checks and measures there.
-#   tools/bundle/pack.sh FOLDER
+#   tools/bundle/pack.sh BUILD    into BUILD/bundle; BUILD is CMake's build folder
 set -Eeuo pipefail
 cd "$(dirname "$0")/../.."
-out=$(realpath -m "${1:-build/bundle}")
-work=$(realpath -m build)/bundle-work
+build=$(realpath -m "${1:-build}")
+out=$build/bundle
 for need in go cmake g++ tar; do
   command -v "$need" >/dev/null || { echo "make bundle: there is no $need" >&2; exit 1; }
 done
 rm -rf "$out" "$out.tar.gz"
 mkdir -p "$out/bin" "$out/src" "$out/peers"
 
-# A program must not hand its own copy of the C++ library to a plug-in: go-nvml has everything exported, --exclude-libs takes that back. Its
-# functions are bound when they are called, since without libnvidia-ml there are none.
-static='-static-libstdc++ -static-libgcc'
-flags=(-trimpath -buildvcs=false "-ldflags=-s -w -linkmode=external -extldflags '$static -Wl,--exclude-libs,ALL -Wl,-z,lazy'")
+# glibc apart, everything is inside. A program must not hand its own copy of the C++ library to a plug-in: go-nvml has everything exported, --exclude-libs takes that back. Its
+# functions are bound when they are called, since without libnvidia-ml there are none. The C++ library's archive may want glibc 2.36 for a
+# random_device that nobody here uses, and a static libgcc 2.35 to unwind; without either, 2.34 will do.
+flags=(-trimpath -buildvcs=false)
+linked() { echo "-ldflags=-s -w -linkmode=external -extldflags '-Wl,--exclude-libs,ALL -Wl,-z,lazy $1'"; }
+cxx=$(linked '-static-libstdc++ -Wl,--defsym=arc4random=_ZSt9terminatev')
 echo "make bundle: tools and tests" >&2
-go build "${flags[@]}" -o "$out/bin/" ./tools/{search,train,profile,eval,segment,export,devices}
-go build "${flags[@]}" -o "$out/bin/segnas-peer" ./bench/peers/segnas
-for package in gobind nas/latency nas/supernet nas/run nas/nvml/driver bench; do
-  go test "${flags[@]}" -c -o "$out/bin/$(basename "$package").test" "./$package"
+go build "${flags[@]}" "$cxx" -o "$out/bin/" ./tools/{search,train,profile,eval,segment,export,devices}
+go build "${flags[@]}" "$cxx" -o "$out/bin/segnas-peer" ./bench/peers/segnas
+for package in gobind nas/supernet nas/run bench; do
+  go test "${flags[@]}" "$cxx" -c -o "$out/bin/$(basename "$package").test" "./$package"
+done
+for package in nas/latency nas/nvml/driver; do
+  go test "${flags[@]}" "$(linked '')" -c -o "$out/bin/$(basename "$package").test" "./$package"
 done
 
 echo "make bundle: opcheck" >&2
-cmake -S . -B "$work" $(command -v ninja >/dev/null && echo -G Ninja) -DCMAKE_BUILD_TYPE=Release -DCMAKE_EXE_LINKER_FLAGS="$static" >/dev/null
-cmake --build "$work" --parallel "${JOBS:-$(nproc)}" --target opcheck >/dev/null
-cp "$work/bin/opcheck" "$out/bin/"
+mkdir -p "$build"
+{
+  [ -f "$build/CMakeCache.txt" ] || cmake -S . -B "$build" $(command -v ninja >/dev/null && echo -G Ninja) -DCMAKE_BUILD_TYPE=Release
+  cmake --build "$build" --parallel "${JOBS:-$(nproc)}" --target opcheck
+} >"$build/bundle.log" 2>&1 || { tail -n 30 "$build/bundle.log" >&2; exit 1; }
+cp "$build/bin/opcheck" "$out/bin/"
 
 # The plug-in's sources keep their places: cuda includes the library's headers by them.
 sources() { git ls-files "$@" 2>/dev/null | grep . || find "$@" -type f; }
