@@ -18,7 +18,7 @@ type NVCC=\$$(cuda/wheels.sh .venv/cuda) make $@" >&2; exit 1; }
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help lib install cuda cuda-all test opcheck sim bench bench-peers sanitize race fmt lint stamp clean
+.PHONY: help lib install cuda cuda-all test opcheck sim bundle bench bench-peers sanitize race fmt lint stamp clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -58,6 +58,9 @@ sim: stamp ## run the CUDA kernels on the CPU: their language's own test, then e
 	cmake --build $(BUILD) --parallel $(JOBS) --target opcheck segnas_sim sim_test
 	$(BUILD)/bin/sim_test
 	$(BUILD)/bin/opcheck --backend sim --support csrc/test/support.golden
+
+bundle: stamp ## pack tools, tests and the plug-in's sources into BUILD/bundle(.tar.gz), for a machine with no Go and no network
+	JOBS=$(JOBS) tools/bundle/pack.sh $(BUILD)
 
 bench: stamp ## time the operations; Go's benchmark format on stdout (BENCH=regexp chooses)
 	@go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) ./bench
