@@ -31,13 +31,14 @@ struct Conv3x3Forward {
   Conv3x3Tiling tiling;
 };
 
-// Weights [3 u + v... as u, c, v][kTileOutputs] of `count` input channels; zeros beyond the last output channel.
+// Weights [u][c][v][kTileOutputs] of `count` input channels; zeros beyond the last output channel.
 template <class T>
 SEGNAS_DEVICE void stage_weights(Shared<float> to, const Conv3x3Forward<T> &a, int output, int channel, int count) {
   const int o = output + lane();
   for (int row = warp(); row < 9 * count; row += kThreads / kWarp) {
     const int tap = row / count, c = row % count;
-    to[((tap / 3 * kChunk + c) * 3 + tap % 3) * kTileOutputs + lane()] = o < a.tiling.cout ? a.w[(tap * a.tiling.cin + channel + c) * a.w_pitch + o] : 0.0f;
+    const float w = o < a.tiling.cout ? a.w[(tap * a.tiling.cin + channel + c) * a.w_pitch + o] : 0.0f;
+    to[((tap / 3 * kChunk + c) * 3 + tap % 3) * kTileOutputs + lane()] = w;
   }
 }
 

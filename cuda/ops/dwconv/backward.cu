@@ -231,7 +231,8 @@ segnas_status run_backward(Stream *s, DwconvBackward<float> &a, const segnas_ten
 }
 
 // The tensors that a call has; NULL for the others.
-DwconvBackward<float> backward_of(const segnas_tensor *x, const segnas_tensor *y, const segnas_tensor *da, const segnas_tensor *w, const segnas_tensor *dx) {
+DwconvBackward<float> backward_of(const segnas_tensor *x, const segnas_tensor *y, const segnas_tensor *da, const segnas_tensor *w,
+                                  const segnas_tensor *dx) {
   auto rows = [](const segnas_tensor *t) { return t ? rows_of(*t) : Rows{nullptr, 0}; };
   DwconvBackward<float> a = {};
   a.x = rows(x).at, a.x_pitch = rows(x).pitch, a.y = rows(y).at, a.y_pitch = rows(y).pitch, a.da = rows(da).at, a.da_pitch = rows(da).pitch;
@@ -262,9 +263,10 @@ segnas_status dwconv_backward_weight(void *stream, const segnas_tensor *x, const
   });
 }
 
-segnas_status dwconv_norm_backward(void *stream, const segnas_tensor *x, const segnas_tensor *x_norm, int32_t x_relu, const segnas_tensor *w, int32_t stride,
-                                   const segnas_tensor *y, const segnas_tensor *y_norm, int32_t y_relu, const segnas_tensor *da, int32_t accumulate,
-                                   const segnas_tensor *dw, const segnas_tensor *dx, const segnas_tensor *sums, segnas_error *err) {
+segnas_status dwconv_norm_backward(void *stream, const segnas_tensor *x, const segnas_tensor *x_norm, int32_t x_relu, const segnas_tensor *w,
+                                   int32_t stride, const segnas_tensor *y, const segnas_tensor *y_norm, int32_t y_relu, const segnas_tensor *da,
+                                   int32_t accumulate, const segnas_tensor *dw, const segnas_tensor *dx, const segnas_tensor *sums,
+                                   segnas_error *err) {
   Stream *s;
   SEGNAS_GPU_TRY(Stream::enter(stream, &s, err));
   DwconvBackward<float> a = backward_of(x, y, da, w, dx);

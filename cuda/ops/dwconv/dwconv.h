@@ -85,8 +85,8 @@ struct Constant {
 };
 template <class Work>
 segnas_status with_kernel_size(int64_t k, int32_t stride, const Work &work) {
-  if (stride == 1) return k == 3 ? work(Constant<3>(), Constant<1>()) : k == 5 ? work(Constant<5>(), Constant<1>()) : work(Constant<7>(), Constant<1>());
-  return k == 3 ? work(Constant<3>(), Constant<2>()) : k == 5 ? work(Constant<5>(), Constant<2>()) : work(Constant<7>(), Constant<2>());
+  auto at_stride = [&](auto s) { return k == 3 ? work(Constant<3>(), s) : k == 5 ? work(Constant<5>(), s) : work(Constant<7>(), s); };
+  return stride == 1 ? at_stride(Constant<1>()) : at_stride(Constant<2>());
 }
 
 // The gradient of the input for stride 1: dx[p,q] = sum_{u,v} dy[p+k/2-u, q+k/2-v] w[u*k+v], a forward pass with the taps in reverse order.

@@ -227,7 +227,9 @@ segnas_status run_forward(Stream *s, DwconvForward<float> &a, const Pictures &d,
   return succeed(err);
 }
 
-Pictures pictures_of(const segnas_tensor &x, const segnas_tensor &y) { return {x.shape[0], x.shape[1], x.shape[2], y.shape[1], y.shape[2], x.shape[3]}; }
+Pictures pictures_of(const segnas_tensor &x, const segnas_tensor &y) {
+  return {x.shape[0], x.shape[1], x.shape[2], y.shape[1], y.shape[2], x.shape[3]};
+}
 
 DwconvForward<float> forward_of(const segnas_tensor &x, const segnas_tensor &w, const segnas_tensor &y) {
   const Rows in = rows_of(x), taps = rows_of(w), out = rows_of(y);
@@ -247,8 +249,8 @@ segnas_status dwconv_forward(void *stream, const segnas_tensor *x, const segnas_
   });
 }
 
-segnas_status dwconv_norm_forward(void *stream, const segnas_tensor *x, const segnas_tensor *x_norm, int32_t x_relu, const segnas_tensor *w, int32_t stride,
-                                  const segnas_tensor *y, const segnas_tensor *moments, segnas_error *err) {
+segnas_status dwconv_norm_forward(void *stream, const segnas_tensor *x, const segnas_tensor *x_norm, int32_t x_relu, const segnas_tensor *w,
+                                  int32_t stride, const segnas_tensor *y, const segnas_tensor *moments, segnas_error *err) {
   Stream *s;
   SEGNAS_GPU_TRY(Stream::enter(stream, &s, err));
   DwconvForward<float> a = forward_of(*x, *w, *y);
@@ -262,7 +264,9 @@ segnas_status dwconv_turned(Stream *s, const segnas_tensor *dy, const segnas_ten
   DwconvForward<float> a = forward_of(*dy, *w, *dx);
   a.w += (w->shape[0] - 1) * a.w_pitch;
   a.w_pitch = -a.w_pitch;
-  return with_kernel_size(kernel_size(*w), 1, [&](auto k, auto) { return run_forward<decltype(k)::value, 1, false>(s, a, pictures_of(*dy, *dx), nullptr, err); });
+  return with_kernel_size(kernel_size(*w), 1, [&](auto k, auto) {
+    return run_forward<decltype(k)::value, 1, false>(s, a, pictures_of(*dy, *dx), nullptr, err);
+  });
 }
 
 }  // namespace segnas::gpu

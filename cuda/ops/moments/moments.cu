@@ -78,7 +78,8 @@ segnas_status finish_gradient_sums(Stream *s, const GradientPart *parts, int64_t
   return launch("fold_gradient_sums", s->raw, err, fold_grid(channels, sizeof(GradientPart)), fold_gradient_sums, parts, count, channels, pair_of(sums));
 }
 
-segnas_status finish_weights(Stream *s, const float *parts, int64_t count, int64_t rows, int64_t columns, bool accumulate, Rows target, segnas_error *err) {
+segnas_status finish_weights(Stream *s, const float *parts, int64_t count, int64_t rows, int64_t columns, bool accumulate, Rows target,
+                             segnas_error *err) {
   return launch("fold_weights", s->raw, err, fold_grid(rows * columns, sizeof(Sum)), fold_weights, parts, count, rows, columns,
                 static_cast<int32_t>(accumulate), target);
 }

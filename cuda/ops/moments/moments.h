@@ -133,6 +133,7 @@ SEGNAS_DEVICE float raw_gradient(float x, float g, float mean, float scale, floa
 segnas_status finish_moments(Stream *s, const MomentPart *parts, int64_t count, int64_t channels, const segnas_tensor &moments, segnas_error *err);
 segnas_status finish_gradient_sums(Stream *s, const GradientPart *parts, int64_t count, int64_t channels, const segnas_tensor &sums, segnas_error *err);
 // target [rows][columns], or what is added to it: the sum of parts [count][rows][columns].
-segnas_status finish_weights(Stream *s, const float *parts, int64_t count, int64_t rows, int64_t columns, bool accumulate, Rows target, segnas_error *err);
+segnas_status finish_weights(Stream *s, const float *parts, int64_t count, int64_t rows, int64_t columns, bool accumulate, Rows target,
+                             segnas_error *err);
 
 }  // namespace segnas::gpu
