@@ -99,7 +99,9 @@ func openMachine(o machineOptions, out io.Writer) (*machine, error) {
 	if device != cpuDevice {
 		m.identity.Kind, _, _ = strings.Cut(device, ":")
 		m.identity.GPU = context.Device()
-		clocks = m.watch(openCards)
+		if m.identity.Kind == "cuda" { // the only kind that NVML knows
+			clocks = m.watch(openCards)
+		}
 	}
 	if m.session.Precision = gobind.Precision(o.precision); m.session.Precision != gobind.Float32 {
 		m.identity.Precision = m.session.Precision.String()
