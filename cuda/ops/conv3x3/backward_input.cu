@@ -2,18 +2,18 @@
 //   dx[p,q,c] = sum over (u,v,i,j) with i*s+u-1 = p, j*s+v-1 = q and over o of dy[i,j,o] w[(3u+v)*Cin+c, o]
 //
 // Training asks for it only where something learns before the stem, so this is the plain kernel: a thread has a pixel and 4 input channels and reads
-// dy through the first-level cache, four output channels at a time where they are aligned; the weights of 64 output channels lie in shared memory as
+// dy through the first-level cache, four output channels at a time where they are aligned; the weights of 32 output channels lie in shared memory as
 // [tap][o][4 channels], one access for 4 FMAs. 3 to 32 channels at stride 2: 216 FMAs, 12 + 32 bytes a pixel; the reads of weights, at a
 // quarter of the FMA rate, are the floor. At stride 2 neighbouring pixels have other taps: half of a warp waits.
 //
-// 64 output channels are one chain, u, v, then o; such chains are added in order.
+// 32 output channels are one chain, u, v, then o; such chains are added in order.
 #include "../../plugin/ops.h"
 #include "conv3x3.h"
 
 namespace segnas::gpu {
 namespace {
 
-constexpr int kThreads = 256, kOutputs = 64;
+constexpr int kOutputs = 32, kThreads = kOutputs * kChunk;
 
 template <class T>
 struct Conv3x3Input {
@@ -30,17 +30,21 @@ struct Conv3x3Input {
 
 template <class T>
 SEGNAS_DEVICE void stage_weights(Shared<float> to, const Conv3x3Input<T> &a, int channel, int output) {
-  for (int n = thread(); n < 9 * kChunk * kOutputs; n += kThreads) {
-    const int o = n % kOutputs, c = n / kOutputs % kChunk, tap = n / kOutputs / kChunk;
-    const bool there = output + o < a.cout && channel + c < a.cin;
-    to[(tap * kOutputs + o) * kChunk + c] = there ? a.w[(tap * a.cin + channel + c) * a.w_pitch + output + o] : 0.0f;
-  }
+  const int o = thread() % kOutputs, c = thread() / kOutputs;
+  const bool there = output + o < a.cout && channel + c < a.cin;
+  const float *from = a.w + (channel + c) * a.w_pitch + output + o;
+  float taps[9];
+#pragma unroll
+  for (int tap = 0; tap < 9; tap++) taps[tap] = there ? from[tap * a.cin * a.w_pitch] : 0.0f;
+#pragma unroll
+  for (int tap = 0; tap < 9; tap++) to[(tap * kOutputs + o) * kChunk + c] = taps[tap];
 }
 
 // Adds the outputs [output, output + kOutputs) of one pixel of dy, for one tap.
 template <class T>
 SEGNAS_DEVICE void add_tap(const Conv3x3Input<T> &a, const T *dy, Shared<Float4> w, int output, float (&sums)[kChunk]) {
   const int count = a.cout - output < kOutputs ? a.cout - output : kOutputs;
+#pragma unroll 1
   for (int o = 0; o < count; o += 4) {
     float g[4] = {};
     if (a.vector) {
@@ -73,15 +77,12 @@ SEGNAS_KERNEL(kThreads) conv3x3_input_pixels(const Conv3x3Input<T> a) {
     barrier();
     if (pixel >= a.pixels) continue;
     float chain[kChunk] = {};
-    for (int u = 0; u < 3; u++) {
-      const int i = (p + 1 - u) / S;
-      if (p + 1 < u || (p + 1 - u) % S != 0 || i >= a.height) continue;
-      for (int v = 0; v < 3; v++) {
-        const int j = (q + 1 - v) / S;
-        if (q + 1 < v || (q + 1 - v) % S != 0 || j >= a.width) continue;
-        const T *dy = a.dy + ((picture * a.height + i) * a.width + j) * a.dy_pitch + output;
-        add_tap(a, dy, (shared + (3 * u + v) * kOutputs * kChunk).template as<Float4>(), output, chain);
-      }
+#pragma unroll 1
+    for (int tap = 0; tap < 9; tap++) {
+      const int row = p + 1 - tap / 3, column = q + 1 - tap % 3, i = row / S, j = column / S;
+      if (row < 0 || row % S != 0 || i >= a.height || column < 0 || column % S != 0 || j >= a.width) continue;
+      const T *dy = a.dy + ((picture * a.height + i) * a.width + j) * a.dy_pitch + output;
+      add_tap(a, dy, (shared + tap * kOutputs * kChunk).template as<Float4>(), output, chain);
     }
 #pragma unroll
     for (int c = 0; c < kChunk; c++) sums[c] += chain[c];

@@ -65,9 +65,9 @@ struct Conv3x3WeightRun {
     column = group / kRows * kRun;
   }
 
-  // A step's run, of which `pixels` lie in the picture.
+  // A step's run from column j on, of which `pixels` lie in the picture.
   template <bool kInside>
-  SEGNAS_DEVICE void add(Shared<float> patch, Shared<float> gradient, int count, int pixels, unsigned columns) {
+  SEGNAS_DEVICE void add(Shared<float> patch, Shared<float> gradient, int count, int pixels, int j, int in_w) {
     Float4 dy[kRun];
     Shared<Float4> quads = (gradient + lane4).template as<Float4>();
 #pragma unroll
@@ -82,7 +82,8 @@ struct Conv3x3WeightRun {
       for (int v = 0; v < 3; v++)
 #pragma unroll
         for (int t = 0; t < kRun; t++) {
-          if (!kInside && (t >= pixels || !(columns >> (t * S + v) & 1))) continue;
+          const int q = (j + t) * S + v - 1;
+          if (!kInside && (t >= pixels || q < 0 || q >= in_w)) continue;
           sums[c][v][0] = fused_multiply_add(x[t * S + v], dy[t].x, sums[c][v][0]);
           sums[c][v][1] = fused_multiply_add(x[t * S + v], dy[t].y, sums[c][v][1]);
           sums[c][v][2] = fused_multiply_add(x[t * S + v], dy[t].z, sums[c][v][2]);
@@ -121,8 +122,7 @@ SEGNAS_KERNEL(kThreads) conv3x3_weight_tiles(const Conv3x3Weight<T> a) {
   Shared<float> gradient = shared_memory<float>(0), patch = gradient + kGradientFloats;
   Conv3x3WeightRun<S> mine;
   const int j = at.column + mine.column, pixels = a.tiling.width - j;
-  const unsigned columns = P::columns_inside(a.tiling, j);
-  const bool inside = pixels >= kRun && columns == (1u << P::kReach) - 1;
+  const bool inside = j > 0 && pixels >= kRun && j * S - 1 + P::kReach <= a.tiling.in_w;
   for (int step = 0; step < a.tiling.band; step++) {
     const int first = at.row + step * kRows, i = first + mine.row, p = i * S + mine.u - 1;
     if (first >= a.tiling.height) break;
@@ -132,9 +132,9 @@ SEGNAS_KERNEL(kThreads) conv3x3_weight_tiles(const Conv3x3Weight<T> a) {
     barrier();
     if (i >= a.tiling.height || p < 0 || p >= a.tiling.in_h) continue;
     if (inside) {
-      mine.template add<true>(patch, gradient, count, pixels, columns);
+      mine.template add<true>(patch, gradient, count, pixels, j, a.tiling.in_w);
     } else {
-      mine.template add<false>(patch, gradient, count, pixels, columns);
+      mine.template add<false>(patch, gradient, count, pixels, j, a.tiling.in_w);
     }
   }
   mine.put(a, at, channel, count);

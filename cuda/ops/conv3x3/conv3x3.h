@@ -55,7 +55,7 @@ template <int S, int kRows>
 struct Patch {
   static constexpr int kHeight = (kRows - 1) * S + 3, kWidth = (kTileColumns - 1) * S + 3, kPitch = S == 1 ? 40 : 68;
   static constexpr int kFloats = kChunk * kHeight * kPitch;
-  static constexpr int kReach = (kRun - 1) * S + 3;  // columns under a thread's run
+  static constexpr int kReach = (kRun - 1) * S + 3;  // columns under a thread's run, which begin at j*S - 1
 
   // Channels [channel, channel + count) of the rows from `row`, the columns from `column` on.
   template <class T>
@@ -69,13 +69,6 @@ struct Patch {
         for (int c = 0; c < count; c++) to[(c * kHeight + r) * kPitch + q] = there ? load(x + ((first + q) * pitch + channel + c)) : 0.0f;
       }
     }
-  }
-
-  // The columns under a run that starts at output column j and lie in the picture: a bit for each.
-  SEGNAS_DEVICE static unsigned columns_inside(const Conv3x3Tiling &t, int j) {
-    unsigned bits = 0;
-    for (int q = 0; q < kReach; q++) bits |= static_cast<unsigned>(j * S - 1 + q >= 0 && j * S - 1 + q < t.in_w) << q;
-    return bits;
   }
 };
 

@@ -49,6 +49,7 @@ struct Conv3x3Run {
   int row, column, lane4;  // in the tile; first output channel
   float sums[kRun][4] = {};
   LongMoments moments[4];
+  int pixels = 0;
 
   SEGNAS_DEVICE explicit Conv3x3Run(const Conv3x3Forward<T> &args) : a(args) {
     const int group = thread() / kOutputLanes, of_warp = group / 4;
@@ -58,7 +59,7 @@ struct Conv3x3Run {
   }
 
   template <bool kInside>
-  SEGNAS_DEVICE void add(Shared<float> patch, Shared<float> weights, int i, int count, unsigned columns) {
+  SEGNAS_DEVICE void add(Shared<float> patch, Shared<float> weights, int i, int j, int count) {
     Shared<Float4> quads = (weights + lane4).template as<Float4>();
     for (int u = 0; u < 3; u++) {
       if (i * S + u - 1 < 0 || i * S + u - 1 >= a.tiling.in_h) continue;
@@ -71,7 +72,8 @@ struct Conv3x3Run {
           const Float4 w = quads[((u * kChunk + c) * 3 + v) * (kTileOutputs / 4)];
 #pragma unroll
           for (int t = 0; t < kRun; t++) {
-            if (!kInside && !(columns >> (t * S + v) & 1)) continue;
+            const int q = (j + t) * S + v - 1;
+            if (!kInside && (q < 0 || q >= a.tiling.in_w)) continue;
             sums[t][0] = fused_multiply_add(x[t * S + v], w.x, sums[t][0]);
             sums[t][1] = fused_multiply_add(x[t * S + v], w.y, sums[t][1]);
             sums[t][2] = fused_multiply_add(x[t * S + v], w.z, sums[t][2]);
@@ -112,9 +114,10 @@ struct Conv3x3Run {
       float y[kRun];
 #pragma unroll
       for (int t = 0; t < kRun; t++) y[t] = sums[t][k];
-      if (moments[k].pixels == 0) moments[k].shift = near_mean<kRun>(y, count);
+      if (pixels == 0) moments[k].shift = near_mean<kRun>(y, count);
       moments[k].template add<kRun>(y, count);
     }
+    pixels += count;
   }
 
   // The block's moments: 8 warps add 4 groups each for the 32 channels, then one warp their results.
@@ -122,7 +125,7 @@ struct Conv3x3Run {
     constexpr int kSections = kThreads / kWarp, kEach = kGroups / kSections;
     Shared<MomentPart> shared = shared_memory<MomentPart>(0), sections = shared + 4 * kThreads;
 #pragma unroll
-    for (int k = 0; k < 4; k++) shared[k * kThreads + thread()] = part_of(moments[k]);
+    for (int k = 0; k < 4; k++) shared[k * kThreads + thread()] = part_of(moments[k], pixels);
     barrier();
     const int from = lane() % 4 * kThreads + warp() * kEach * kOutputLanes + lane() / 4;
     sections[thread()] = merged(shared + from, kOutputLanes, kEach);
@@ -139,8 +142,7 @@ SEGNAS_KERNEL(kThreads) conv3x3_forward_tiles(const Conv3x3Forward<T> a) {
   Shared<float> weights = shared_memory<float>(0), patch = weights + kWeightFloats;
   Conv3x3Run<S, T> mine(a);
   const int j = at.column + mine.column;
-  const unsigned columns = P::columns_inside(a.tiling, j);
-  const bool inside = columns == (1u << P::kReach) - 1;
+  const bool inside = j > 0 && j * S - 1 + P::kReach <= a.tiling.in_w;
   for (int step = 0; step < a.tiling.band; step++) {
     const int first = at.row + step * kRows, i = first + mine.row;
     if (first >= a.tiling.height) break;
@@ -151,9 +153,9 @@ SEGNAS_KERNEL(kThreads) conv3x3_forward_tiles(const Conv3x3Forward<T> a) {
       P::stage(patch, a.x, a.x_pitch, a.tiling, at.picture, first * S - 1, at.column * S - 1, channel, count);
       barrier();
       if (inside) {
-        mine.template add<true>(patch, weights, i, count, columns);
+        mine.template add<true>(patch, weights, i, j, count);
       } else {
-        mine.template add<false>(patch, weights, i, count, columns);
+        mine.template add<false>(patch, weights, i, j, count);
       }
     }
     mine.finish(at.picture, i, j, at.output);

@@ -55,10 +55,9 @@ struct Moments {
   }
 };
 
-// The same for a thread that goes over many pixels: few at a time in float, pairwise, then double.
+// The same for a thread that goes over many pixels: few at a time in float, pairwise, then double. It counts its pixels itself.
 struct LongMoments {
   float shift = 0;
-  int pixels = 0;
   double sum = 0, squares = 0;
   // The first `count` of y.
   template <int kMost>
@@ -71,7 +70,6 @@ struct LongMoments {
     }
     sum += static_cast<double>(pairwise<kMost>(first));
     squares += static_cast<double>(pairwise<kMost>(second));
-    pixels += count;
   }
 };
 
@@ -82,7 +80,7 @@ struct MomentPart {
   float shift;
 };
 SEGNAS_DEVICE MomentPart part_of(const Moments &m) { return {static_cast<double>(m.sum), static_cast<double>(m.squares), m.pixels, m.shift}; }
-SEGNAS_DEVICE MomentPart part_of(const LongMoments &m) { return {m.sum, m.squares, m.pixels, m.shift}; }
+SEGNAS_DEVICE MomentPart part_of(const LongMoments &m, int pixels) { return {m.sum, m.squares, pixels, m.shift}; }
 
 // Adds b to a. With t = shift of b - shift of a: sum (y - a) = sum (y - b) + n t, and the squares likewise.
 SEGNAS_DEVICE void merge(MomentPart &a, const MomentPart &b) {
