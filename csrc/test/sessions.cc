@@ -61,11 +61,6 @@ SessionRunner::SessionRunner(Places &places, int64_t network, const Variant &var
   network_ = draw_network(random);
 }
 
-const NetworkValue &SessionRunner::expected() {
-  if (expected_.value.empty()) expected_ = evaluate(network_, variant_);
-  return expected_;
-}
-
 std::string SessionRunner::missing(const std::string &place) {
   segnas_context *context = places_.context(place, kThreadCounts[0]);
   Session session;
@@ -81,7 +76,7 @@ SessionRunner::Output SessionRunner::execute(const std::string &place, int threa
   segnas_error err;
   segnas_session_options options = network_.options(variant_);
   if (create(places_.context(place, threads), network_, &options, &session, &err) != SEGNAS_OK) return {std::string("create: ") + err.text, {}};
-  size_t wanted = network_.labels() ? size_t(network_.n) * size_t(network_.h) * size_t(network_.w) : expected().value.size() * sizeof(float);
+  size_t wanted = network_.labels() ? size_t(network_.n) * size_t(network_.h) * size_t(network_.w) : expected_.value.size() * sizeof(float);
   if (segnas_session_output_bytes(session.get()) != wanted)
     return {"output_bytes is " + std::to_string(segnas_session_output_bytes(session.get())), {}};
   output.failure = check_measured(places_.context(place, threads), session.get());
@@ -122,6 +117,7 @@ std::string SessionRunner::check_refused(const std::string &place, int threads) 
 
 std::string SessionRunner::run(const std::string &place, int threads) {
   if (!supported(place, threads)) return check_refused(place, threads);
+  if (expected_.value.empty()) expected_ = evaluate(network_, variant_);
   Output output = execute(place, threads);
   if (!output.failure.empty()) return output.failure;
   std::string wrong = compare(output.bytes);

@@ -29,7 +29,6 @@ class SessionRunner {
     std::vector<uint8_t> bytes;
   };
   Output execute(const std::string &place, int threads);
-  const NetworkValue &expected();
   std::string compare(const std::vector<uint8_t> &output) const;
   std::string compare_labels(const std::vector<uint8_t> &output) const;
   std::string compare_values(const std::vector<uint8_t> &output) const;
@@ -40,7 +39,7 @@ class SessionRunner {
   Places &places_;
   const Variant &variant_;
   Network network_;
-  NetworkValue expected_;  // empty until it is asked for: where there are no sessions nobody needs it
+  NetworkValue expected_;  // empty until a session runs: where there are none nobody needs it
 };
 
 // Networks that must be refused. Counts in the group "refusals".

@@ -20,31 +20,12 @@
 #define SEGNAS_GPU_LOSS(op) op(cross_entropy) op(argmax) op(confusion)
 #define SEGNAS_GPU_OPTIMISER(op) op(sum_squares) op(sgd)
 
-// What backend.cc puts into the table. A folder that is not there yet is a comment, and its operations are NULL.
-#define SEGNAS_GPU_OPERATIONS(op) \
-  SEGNAS_GPU_CONV3X3(op)          \
-  SEGNAS_GPU_DWCONV(op)           \
-                                  \
-  SEGNAS_GPU_PWCONV(op)           \
-                                  \
-  SEGNAS_GPU_KTRANSFORM(op)       \
-                                  \
-  SEGNAS_GPU_BATCHNORM(op)        \
-                                  \
-  SEGNAS_GPU_ELEMENTWISE(op)      \
-                                  \
-  SEGNAS_GPU_UPSAMPLE(op)         \
-                                  \
-  SEGNAS_GPU_LOSS(op)             \
-                                  \
-  SEGNAS_GPU_OPTIMISER(op)
-
-#define SEGNAS_GPU_ALL(op)                                                                                            \
+#define SEGNAS_GPU_OPERATIONS(op)                                                                                            \
   SEGNAS_GPU_CONV3X3(op) SEGNAS_GPU_DWCONV(op) SEGNAS_GPU_PWCONV(op) SEGNAS_GPU_KTRANSFORM(op) SEGNAS_GPU_BATCHNORM(op) \
   SEGNAS_GPU_ELEMENTWISE(op) SEGNAS_GPU_UPSAMPLE(op) SEGNAS_GPU_LOSS(op) SEGNAS_GPU_OPTIMISER(op)
 
 namespace segnas::gpu {
 #define SEGNAS_GPU_DECLARE(name) extern "C++" std::remove_pointer_t<decltype(segnas_backend_ops::name)> name;
-SEGNAS_GPU_ALL(SEGNAS_GPU_DECLARE)
+SEGNAS_GPU_OPERATIONS(SEGNAS_GPU_DECLARE)
 #undef SEGNAS_GPU_DECLARE
 }  // namespace segnas::gpu

@@ -1,8 +1,8 @@
-// Four neighbouring channels of a pixel, or of a row of weights: what a thread reads, computes and writes at a time. Where a matrix's rows lie on 16
-// bytes a quad moves in one access, elsewhere in up to four; the values and what is computed from them are the same. Kernels compute in float and
-// name what is stored by a template's argument: another type needs its load_quad and store_quad here and nothing else.
+// Four neighbouring channels of a pixel, or of a row of weights: what a thread reads, computes and writes at a time. Where a matrix's rows lie on
+// four elements' bytes a quad moves in one access, elsewhere in up to four; the values and what is computed from them are the same.
 #pragma once
 #include "op.h"
+#include "storage.h"
 
 namespace segnas::gpu {
 
@@ -11,24 +11,29 @@ struct Quad {
 };
 
 // The first n of four values; zeros for the others, which are not read. n may be anything.
-SEGNAS_DEVICE Quad load_quad(const float *p, int64_t n, bool aligned) {
+template <class Stored>
+SEGNAS_DEVICE Quad load_quad(const Stored *p, int64_t n, bool aligned) {
+  Quad q = {};
   if (aligned && n >= 4) {
-    const Float4 v = *reinterpret_cast<const Float4 *>(p);
-    return {{v.x, v.y, v.z, v.w}};
+    load_pack<4>(p, q.at);
+    return q;
   }
-  return {{n > 0 ? p[0] : 0.0f, n > 1 ? p[1] : 0.0f, n > 2 ? p[2] : 0.0f, n > 3 ? p[3] : 0.0f}};
+#pragma unroll
+  for (int i = 0; i < 4; i++)
+    if (i < n) q.at[i] = load(p + i);
+  return q;
 }
 
 // The first n of four values; the others are left alone.
-SEGNAS_DEVICE void store_quad(float *p, const Quad &q, int64_t n, bool aligned) {
+template <class Stored>
+SEGNAS_DEVICE void store_quad(Stored *p, const Quad &q, int64_t n, bool aligned) {
   if (aligned && n >= 4) {
-    *reinterpret_cast<Float4 *>(p) = Float4{q.at[0], q.at[1], q.at[2], q.at[3]};
+    store_pack<4>(p, q.at);
     return;
   }
-  if (n > 0) p[0] = q.at[0];
-  if (n > 1) p[1] = q.at[1];
-  if (n > 2) p[2] = q.at[2];
-  if (n > 3) p[3] = q.at[3];
+#pragma unroll
+  for (int i = 0; i < 4; i++)
+    if (i < n) store(p + i, q.at[i]);
 }
 
 // Rows `pitch` elements apart. aligned: every fourth column of every row lies on four elements' bytes.
@@ -44,7 +49,7 @@ struct Matrix {
 
 template <class Stored>
 Matrix<Stored> matrix_at(Stored *at, int64_t pitch) {
-  return {at, pitch, reinterpret_cast<uintptr_t>(at) % (4 * sizeof(Stored)) == 0 && pitch % 4 == 0};
+  return {at, pitch, packs<4>(at, pitch)};
 }
 inline Matrix<float> matrix_of(const segnas_tensor &t) {
   const Rows rows = rows_of(t);

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <functional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "../arch/launch.h"
@@ -313,6 +314,29 @@ void orders() {
   expect(once && sorted != visits, "every thread of every block runs once, and not in its number's order", "");
 }
 
+// Streams of several host threads: each launch has a machine of its own, which the next one may take from another thread.
+void host_threads() {
+  constexpr int kHosts = 4, kLaunches = 50;
+  std::vector<int> wrong(kHosts);
+  std::vector<std::thread> hosts;
+  for (int h = 0; h < kHosts; h++)
+    hosts.emplace_back([h, &wrong] {
+      for (int i = 0; i < kLaunches; i++) {
+        int sum = 0;
+        const std::string text = run({2, 1, 1, 64, 64 * sizeof(int)}, [&] {
+          Shared<int> s = shared_memory<int>(0);
+          s[thread()] = h + i;
+          barrier();
+          const int all = warp_sum(static_cast<int>(s[63 - thread()]));
+          if (thread() == 0 && block_x() == 1) sum = all;
+        });
+        wrong[static_cast<size_t>(h)] += !text.empty() || sum != 32 * (h + i);
+      }
+    });
+  for (std::thread &host : hosts) host.join();
+  expect(wrong == std::vector<int>(kHosts), "several threads of the host launch at once", "");
+}
+
 void floats() {
   float y = 0;
   const std::string text = run({1, 1, 1, 32, 64}, [&] {
@@ -344,6 +368,7 @@ int main() {
   shuffle_values<float>("shuffles of float");
   shuffle_values<double>("shuffles of double");
   orders();
+  host_threads();
   floats();
   std::printf("%d failed\n", failures);
   return failures > 0;

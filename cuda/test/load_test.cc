@@ -111,7 +111,7 @@ void the_library_says_it(const std::string &plugin, const char *path) {
   expect(contains(seen, "cuda: no device: ") && contains(seen, "CUDA"), "the library should say why there is no device", seen);
   std::printf("%s", seen.c_str());
 
-  std::string folder = std::filesystem::temp_directory_path().string() + "/segnas_load_test_XXXXXX";
+  std::string folder = std::filesystem::temp_directory_path().string() + "/segnas_load_test_" + std::string(6, 'X');
   expect(mkdtemp(folder.data()) != nullptr, "a folder for the other build", folder);
   const std::string copy = folder + "/libsegnas_cuda.so";
   expect(write_with_other_hash(plugin, copy), "the plug-in should hold its interface's hash", copy);

@@ -17,8 +17,10 @@ if grep -vE '^(libc|libm|libdl|librt|libpthread|ld-linux.*)\.so\.[0-9]+$' <<<"$n
   exit 1
 fi
 
+# A program that is stripped or static has one of the two tables at most.
 for file in "$@"; do
-  if { "$nm" "$file" 2>/dev/null; "$nm" -D "$file"; } | awk '{print $NF}' | grep -E '^_*(cuda?[A-Z]|cudart)' | sort -u; then
+  [ -r "$file" ] || { echo "symbols: there is no $file" >&2; exit 1; }
+  if { "$nm" "$file" 2>/dev/null; "$nm" -D "$file" 2>/dev/null; } | awk '{print $NF}' | grep -E '^_*(cuda?[A-Z]|cudart)' | sort -u; then
     echo "symbols: $file has these CUDA symbols" >&2
     exit 1
   fi

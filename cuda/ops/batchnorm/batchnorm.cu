@@ -103,7 +103,8 @@ segnas_status batchnorm_forward(void *stream, const segnas_tensor *x, const segn
   Parts parts;
   SEGNAS_GPU_TRY(Parts::take(s, sums, &parts, err));
   float *shift = parts.vectors[0], *scale = parts.vectors[1];
-  SEGNAS_GPU_TRY(launch("batchnorm_moments", s->raw, err, sums.grid(column_sum_bytes<2>()), moments<float>, MomentsArgs<float>{sums, matrix_of(*x), parts.slabs, shift}));
+  SEGNAS_GPU_TRY(launch("batchnorm_moments", s->raw, err, sums.grid(column_sum_bytes<2>()), moments<float>,
+                        MomentsArgs<float>{sums, matrix_of(*x), parts.slabs, shift}));
   SEGNAS_GPU_TRY(launch("batchnorm_statistics", s->raw, err, warp_per_channel(channels), statistics,
                         StatisticsArgs{sums, parts.slabs, shift, f32(*gamma), eps, update, running_mean ? f32(*running_mean) : nullptr,
                                        running_mean ? f32(*running_var) : nullptr, f32(*mean), f32(*inv_std), scale}));
@@ -112,8 +113,9 @@ segnas_status batchnorm_forward(void *stream, const segnas_tensor *x, const segn
   return succeed(err);
 }
 
-segnas_status batchnorm_inference(void *stream, const segnas_tensor *x, const segnas_tensor *gamma, const segnas_tensor *beta, const segnas_tensor *mean,
-                                  const segnas_tensor *var, float eps, int32_t relu, const segnas_tensor *y, segnas_error *err) {
+segnas_status batchnorm_inference(void *stream, const segnas_tensor *x, const segnas_tensor *gamma, const segnas_tensor *beta,
+                                  const segnas_tensor *mean, const segnas_tensor *var, float eps, int32_t relu, const segnas_tensor *y,
+                                  segnas_error *err) {
   Stream *s;
   SEGNAS_GPU_TRY(Stream::enter(stream, &s, err));
   const int64_t channels = channels_of(*x);
@@ -140,7 +142,8 @@ segnas_status batchnorm_backward(void *stream, const segnas_tensor *x, const seg
   QuadNorms norm = given(f32(*mean), f32(*inv_std), f32(*beta), relu);
   norm.gamma = f32(*gamma), norm.rows.centre = centre, norm.rows.slope = slope;
   GradientArgs<float> args = {sums, matrix_of(*x), matrix_of(*dy), matrix_of(*dx), norm, parts.slabs};
-  SEGNAS_GPU_TRY(launch("batchnorm_gradient_sums", s->raw, err, sums.grid(column_sum_bytes<2>()), frozen ? gradient_sums<true, float> : gradient_sums<false, float>, args));
+  SEGNAS_GPU_TRY(launch("batchnorm_gradient_sums", s->raw, err, sums.grid(column_sum_bytes<2>()),
+                        frozen ? gradient_sums<true, float> : gradient_sums<false, float>, args));
   SEGNAS_GPU_TRY(launch("batchnorm_parameter_gradients", s->raw, err, warp_per_channel(channels), parameter_gradients,
                         ParameterArgs{sums, parts.slabs, f32(*inv_std), accumulate, f32(*dgamma), f32(*dbeta), centre, slope}));
   if (frozen) return succeed(err);

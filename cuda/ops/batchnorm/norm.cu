@@ -83,9 +83,9 @@ SEGNAS_KERNEL(256) backward_of_sums(const BackwardArgs a) {
 
 }  // namespace
 
-segnas_status norm_from_moments(void *stream, const segnas_tensor *moments, int64_t pixels, const segnas_tensor *gamma, const segnas_tensor *beta, float eps,
-                                float update, const segnas_tensor *running_mean, const segnas_tensor *running_var, const segnas_tensor *norm,
-                                segnas_error *err) {
+segnas_status norm_from_moments(void *stream, const segnas_tensor *moments, int64_t pixels, const segnas_tensor *gamma, const segnas_tensor *beta,
+                                float eps, float update, const segnas_tensor *running_mean, const segnas_tensor *running_var,
+                                const segnas_tensor *norm, segnas_error *err) {
   Stream *s;
   SEGNAS_GPU_TRY(Stream::enter(stream, &s, err));
   const double unbias = pixels > 1 ? static_cast<double>(pixels) / static_cast<double>(pixels - 1) : 1;
@@ -95,8 +95,8 @@ segnas_status norm_from_moments(void *stream, const segnas_tensor *moments, int6
   return succeed(err);
 }
 
-segnas_status norm_from_statistics(void *stream, const segnas_tensor *mean, const segnas_tensor *var, const segnas_tensor *gamma, const segnas_tensor *beta,
-                                   float eps, const segnas_tensor *norm, segnas_error *err) {
+segnas_status norm_from_statistics(void *stream, const segnas_tensor *mean, const segnas_tensor *var, const segnas_tensor *gamma,
+                                   const segnas_tensor *beta, float eps, const segnas_tensor *norm, segnas_error *err) {
   Stream *s;
   SEGNAS_GPU_TRY(Stream::enter(stream, &s, err));
   SEGNAS_GPU_TRY(launch("norm_from_statistics", s->raw, err, thread_per_channel(norm->shape[1]), from_statistics,
@@ -108,12 +108,13 @@ segnas_status norm_forward(void *stream, const segnas_tensor *x, const segnas_te
   Stream *s;
   SEGNAS_GPU_TRY(Stream::enter(stream, &s, err));
   const Columns pass = pass_columns(pixels_of(*x), channels_of(*x));
-  SEGNAS_GPU_TRY(launch("norm_forward", s->raw, err, pass.grid(), apply<float>, ApplyArgs<float>{pass, matrix_of(*x), matrix_of(*y), quad_norms_of(norm, relu)}));
+  SEGNAS_GPU_TRY(launch("norm_forward", s->raw, err, pass.grid(), apply<float>,
+                        ApplyArgs<float>{pass, matrix_of(*x), matrix_of(*y), quad_norms_of(norm, relu)}));
   return succeed(err);
 }
 
-segnas_status norm_sums(void *stream, const segnas_tensor *x, const segnas_tensor *norm, int32_t relu, const segnas_tensor *da, const segnas_tensor *sums,
-                        segnas_error *err) {
+segnas_status norm_sums(void *stream, const segnas_tensor *x, const segnas_tensor *norm, int32_t relu, const segnas_tensor *da,
+                        const segnas_tensor *sums, segnas_error *err) {
   Stream *s;
   SEGNAS_GPU_TRY(Stream::enter(stream, &s, err));
   const int64_t channels = channels_of(*x);
@@ -132,13 +133,13 @@ segnas_status norm_backward(void *stream, const segnas_tensor *sums, int64_t pix
   SEGNAS_GPU_TRY(Stream::enter(stream, &s, err));
   const int64_t channels = norm->shape[1];
   SEGNAS_GPU_TRY(launch("norm_backward", s->raw, err, thread_per_channel(channels), backward_of_sums,
-                        BackwardArgs{channels, norm->stride[0], sums->stride[0], f32(*norm), f64(*sums), static_cast<double>(pixels), frozen, accumulate,
-                                     f32(*dgamma), f32(*dbeta)}));
+                        BackwardArgs{channels, norm->stride[0], sums->stride[0], f32(*norm), f64(*sums), static_cast<double>(pixels), frozen,
+                                     accumulate, f32(*dgamma), f32(*dbeta)}));
   return succeed(err);
 }
 
-segnas_status norm_gradient(void *stream, const segnas_tensor *x, const segnas_tensor *norm, int32_t relu, const segnas_tensor *da, const segnas_tensor *dx,
-                            segnas_error *err) {
+segnas_status norm_gradient(void *stream, const segnas_tensor *x, const segnas_tensor *norm, int32_t relu, const segnas_tensor *da,
+                            const segnas_tensor *dx, segnas_error *err) {
   Stream *s;
   SEGNAS_GPU_TRY(Stream::enter(stream, &s, err));
   const Columns pass = pass_columns(pixels_of(*x), channels_of(*x));

@@ -2,18 +2,18 @@
 //   dx[p,q,c] = sum over (u,v,i,j) with i*s+u-1 = p, j*s+v-1 = q and over o of dy[i,j,o] w[(3u+v)*Cin+c, o]
 //
 // Training asks for it only where something learns before the stem, so this is the plain kernel: a thread has a pixel and 4 input channels and reads
-// dy through the first-level cache, four output channels at a time where they are aligned; the weights of 64 output channels lie in shared memory as
+// dy through the first-level cache, four output channels at a time where they are aligned; the weights of 32 output channels lie in shared memory as
 // [tap][o][4 channels], one access for 4 FMAs. 3 to 32 channels at stride 2: 216 FMAs, 12 + 32 bytes a pixel; the reads of weights, at a
 // quarter of the FMA rate, are the floor. At stride 2 neighbouring pixels have other taps: half of a warp waits.
 //
-// 64 output channels are one chain, u, v, then o; such chains are added in order.
+// 32 output channels are one chain, u, v, then o; such chains are added in order.
 #include "../../plugin/ops.h"
 #include "conv3x3.h"
 
 namespace segnas::gpu {
 namespace {
 
-constexpr int kOutputs = 64, kThreads = kOutputs * kChunk;
+constexpr int kOutputs = 32, kThreads = kOutputs * kChunk;
 
 template <class T>
 struct Conv3x3Input {

@@ -9,7 +9,8 @@
 // threads of the block in shared memory: chains in float of at most 256 products, then double; parts of blocks as moments.h has it.
 // Together at stride 1: 2 k^2 FMAs and 16 bytes a value of x (x, y, da, dx), against 28 bytes in two passes. So the bytes are the floor for k = 3
 // and 5 on a large GPU (12 FMAs a byte); 98 FMAs for 16 bytes (k = 7) take about half the time of the bytes. From the first-level cache it
-// reads 1 + 2 (4+k-1)/4 values. Registers: some 90 (k=3), 130 (5), 200 (7) leave 8 to 20 warps with 14 to 24 reads each under way.
+// reads 1 + 2 (4+k-1)/4 values. Registers: 80 to 120 (k = 3), 120 to 170 (5), 160 to 255 (7) leave 16, 12 and 8 warps with 14 to 24 reads each under
+// way.
 //
 // Stride 2 visits, for each parity of a pixel, the taps that reach it. The products of an output are added in row-major order of taps.
 #include "../../plugin/ops.h"

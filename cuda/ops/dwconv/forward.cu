@@ -7,7 +7,8 @@
 // they are done; the next row is on its way meanwhile. So an output costs 1.5 (k=3), 2 (5), 2.5 (7) reads from the first-level cache at stride 1
 // in place of k^2, k^2 FMAs, and 8 bytes of memory: 9, 25, 49 FMAs for 8 bytes are below a large GPU's 12 FMAs a byte, so the bytes are the
 // floor. Holding the k input rows in place of the sums needs 1.5 to 2.5 times the registers; a tile in shared memory needs barriers between rows.
-// Registers (80 to 120) leave 16 to 24 warps, each with a row of 0.8 to 1.5 KiB under way: 20 KiB are wanted.
+// 96 to 128 registers (k = 7: up to 168) leave 16 (12) warps, each with a row of 1 to 1.5 KiB under way: 16 KiB a multiprocessor and more, where an
+// H100's 25 bytes/ns with half of them reads and 600 ns to wait want 8.
 //
 // Each output is one chain of FMAs from 0 that takes its taps in row-major order: the same bits however threads are laid out.
 #include "../../plugin/ops.h"

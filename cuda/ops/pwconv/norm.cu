@@ -2,7 +2,8 @@
 // activation and da the raw result's gradient on the way into shared memory; moments and sums are taken from the tile that is stored, while it is
 // in registers. So forward moves 4 P (Cin + Cout) bytes as without a norm; backward reads y and da twice and x three times (for dx's sums, where
 // they are wanted, and for dw) and writes dx: 4 P (3 Cin + 4 Cout), against 4 P (6 Cin + 7 Cout) of separate layers.
-// The two products are kernels of their own: one that makes both would hold dw's tiles, P/128 times larger than dx's, outside its registers.
+// The two products of the backward pass are kernels of their own: dx sums over Cout and dw over the pixels, so a block that made both would keep a
+// whole partial dw, up to 384 x 64 sums (96 KB of registers), beside its tile of dx, and leave as many of them as there are tiles.
 #include "../../plugin/ops.h"
 #include "product.h"
 #include "weight.h"
@@ -16,7 +17,7 @@ segnas_status pwconv_norm_forward(void *stream, const segnas_tensor *x, const se
   const int64_t pixels = pixels_of(*x), cin = channels_of(*x), cout = channels_of(*y), tiles = pixel_tiles(pixels, cout);
   void *parts = nullptr;
   if (moments) SEGNAS_GPU_TRY(s->reserve(static_cast<size_t>(tiles * cout) * sizeof(MomentPart), &parts, err));
-  const ProductArgs<Activated<float>, StoreMoments> args = {
+  const ProductArgs<Activated<float>, float, StoreMoments<float>> args = {
       {matrix_of(*x), quad_norms_of(x_norm, x_relu)},
       {matrix_of(*w)},
       {matrix_of(*y), bias ? f32(*bias) : nullptr, static_cast<MomentPart *>(parts), cout},
@@ -42,7 +43,7 @@ segnas_status pwconv_norm_backward(void *stream, const segnas_tensor *x, const s
   const Activated<float> input = {matrix_of(*x), quad_norms_of(x_norm, x_relu)};
   const Differentiated<float> gradient = {y ? matrix_of(*y) : Matrix<float>{}, matrix_of(*da), quad_norms_of(y_norm, y_relu)};
   if (dx) {
-    const ProductArgs<Differentiated<float>, StoreGradientSums> args = {
+    const ProductArgs<Differentiated<float>, float, StoreGradientSums<float>> args = {
         gradient, {matrix_of(*w)}, {matrix_of(*dx), nullptr, sum_parts, input.x, input.norm, cin}, pixels, cin, cout, 0};
     SEGNAS_GPU_TRY(multiply<true>("pwconv_norm_backward", s, args, err));
     if (sums) SEGNAS_GPU_TRY(finish_gradient_sums(s, sum_parts, tiles, cin, *sums, err));

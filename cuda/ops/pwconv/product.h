@@ -1,10 +1,10 @@
-// Products over pixels: C[P,n] = A[P,k] B + bias, A an activation or a gradient, B a weight or its transpose; what is done with a finished tile is the
-// epilogue's. Tiles: tile.h.
+// Products over pixels: C[P,n] = A[P,k] B + bias, A an activation or a gradient, B a weight or its transpose; what is done with a finished tile is
+// the epilogue's. Tiles: tile.h.
 //
 // Operations 2 P k n; bytes 4 P (k + n), once (+ weights, and A again from the second-level cache for every column of tiles: blocks that share A
-// are neighbours). A tile of 128 columns reads its A at 64 operations a float, so the FMA units are the floor where k n / (k + n) is large:
-// 64 -> 384 is 27 operations a byte against the 20 at which an H100 (67 TFLOP/s, 3.35 TB/s) turns from memory to arithmetic. Narrow layers are
-// bound by memory and get tiles as narrow.
+// are neighbours). The FMA units are the floor where k n / (k + n) is large: 64 -> 384 is 27 operations a byte against the 20 at which an H100
+// (67 TFLOP/s, 3.35 TB/s) turns from memory to arithmetic, and a tile of 128 columns takes its A at 64. Narrow layers are bound by memory and get
+// tiles as narrow. A weight's 0.5 to 100 KB stay in cache, so it is not packed.
 #pragma once
 #include "../moments/moments.h"
 #include "tile.h"
@@ -39,14 +39,16 @@ struct Place {
   int64_t row_tile;
 };
 
-template <class T>
-SEGNAS_DEVICE void store_tile(const Matrix<float> &c, const Accumulators<T> &sum, const Place &at) {
+template <class T, class Stored>
+SEGNAS_DEVICE void store_tile(const Matrix<Stored> &c, const Accumulators<T> &sum, const Place &at) {
 #pragma unroll
   for (int r = 0; r < T::kThreadRows; r++) {
     if (T::row(r) >= at.rows_left) break;
 #pragma unroll
-    for (int g = 0; g < T::kThreadColumns; g += 4)
-      c.store(at.row + T::row(r), at.column + T::column(g), {{sum[r][g], sum[r][g + 1], sum[r][g + 2], sum[r][g + 3]}}, at.columns_left - T::column(g));
+    for (int g = 0; g < T::kThreadColumns; g += 4) {
+      const Quad q = {{sum[r][g], sum[r][g + 1], sum[r][g + 2], sum[r][g + 3]}};
+      c.store(at.row + T::row(r), at.column + T::column(g), q, at.columns_left - T::column(g));
+    }
   }
 }
 
@@ -70,8 +72,9 @@ SEGNAS_DEVICE void total_pair(float &first, float &second) {
 template <class T>
 constexpr bool kPairsFit = (2 * T::kDown + 1) * T::kColumns * sizeof(float) <= T::kSharedBytes && T::kColumns <= T::kThreads;
 
+template <class Stored>
 struct StoreResult {
-  Matrix<float> c;
+  Matrix<Stored> c;
   const float *bias;  // or NULL
 
   template <class T>
@@ -81,8 +84,9 @@ struct StoreResult {
 };
 
 // The tile, and the moments of its columns about the mean of their first few pixels.
+template <class Stored>
 struct StoreMoments {
-  Matrix<float> c;
+  Matrix<Stored> c;
   const float *bias;
   MomentPart *parts;  // [tile][columns], or NULL
   int64_t columns;
@@ -124,11 +128,12 @@ struct StoreMoments {
 };
 
 // The tile, a gradient of x's activation, and its columns' sums for x's norm.
+template <class Stored>
 struct StoreGradientSums {
-  Matrix<float> c;
+  Matrix<Stored> c;
   const float *bias;  // NULL
   GradientPart *parts;  // [tile][columns], or NULL
-  Matrix<float> x;
+  Matrix<Stored> x;
   QuadNorms norm;
   int64_t columns;
 
@@ -163,21 +168,21 @@ struct StoreGradientSums {
 
 // ---------------------------------------------------------------- the kernel
 
-template <class A, class Epilogue>
+template <class A, class Weight, class Epilogue>
 struct ProductArgs {
   A a;                // [pixels, depth]
-  Plain<float> w;     // [depth, columns], or [columns, depth] where it is transposed
+  Plain<Weight> w;    // [depth, columns], or [columns, depth] where it is transposed
   Epilogue epilogue;  // of [pixels, columns]
   int64_t pixels, columns, depth;
   int32_t column_tiles;
 };
 
-template <class T, class A, bool kTransposed, class Epilogue>
-SEGNAS_KERNEL(T::kThreads) product(const ProductArgs<A, Epilogue> p) {
+template <class T, bool kTransposed, class A, class Weight, class Epilogue>
+SEGNAS_KERNEL(T::kThreads) product(const ProductArgs<A, Weight, Epilogue> p) {
   const int64_t row_tile = block_x() / p.column_tiles;
   const int64_t row = row_tile * T::kRows, column = static_cast<int64_t>(block_x() % p.column_tiles) * T::kColumns;
   Feed<T, A, T::kRows, true> a(p.a, row, p.pixels, p.depth);
-  Feed<T, Plain<float>, T::kColumns, kTransposed> b(p.w, column, kTransposed ? p.columns : p.depth, kTransposed ? p.depth : p.columns);
+  Feed<T, Plain<Weight>, T::kColumns, kTransposed> b(p.w, column, kTransposed ? p.columns : p.depth, kTransposed ? p.depth : p.columns);
   Accumulators<T> sum;
 #pragma unroll
   for (int g = 0; g < T::kThreadColumns; g += 4) {
@@ -192,15 +197,15 @@ SEGNAS_KERNEL(T::kThreads) product(const ProductArgs<A, Epilogue> p) {
   p.epilogue.template finish<T>(sum, {row, column, p.pixels - row, p.columns - column, row_tile});
 }
 
-template <class T, bool kTransposed, class A, class Epilogue>
-segnas_status launch_product(const char *name, Stream *s, ProductArgs<A, Epilogue> args, segnas_error *err) {
+template <class T, bool kTransposed, class A, class Weight, class Epilogue>
+segnas_status launch_product(const char *name, Stream *s, ProductArgs<A, Weight, Epilogue> args, segnas_error *err) {
   args.column_tiles = static_cast<int32_t>(ceil_div<int64_t>(args.columns, T::kColumns));
   const Grid grid = {ceil_div<int64_t>(args.pixels, T::kRows) * args.column_tiles, 1, 1, T::kThreads, T::kSharedBytes};
-  return launch(name, s->raw, err, grid, product<T, A, kTransposed, Epilogue>, args);
+  return launch(name, s->raw, err, grid, product<T, kTransposed, A, Weight, Epilogue>, args);
 }
 
-template <bool kTransposed, class A, class Epilogue>
-segnas_status multiply(const char *name, Stream *s, const ProductArgs<A, Epilogue> &args, segnas_error *err) {
+template <bool kTransposed, class A, class Weight, class Epilogue>
+segnas_status multiply(const char *name, Stream *s, const ProductArgs<A, Weight, Epilogue> &args, segnas_error *err) {
   switch (tile_size(args.pixels, args.columns)) {
     case TileSize::kWide: return launch_product<WideTile, kTransposed>(name, s, args, err);
     case TileSize::kMiddle: return launch_product<MiddleTile, kTransposed>(name, s, args, err);

@@ -53,7 +53,7 @@ segnas_status pwconv_forward(void *stream, const segnas_tensor *x, const segnas_
                              segnas_error *err) {
   Stream *s;
   SEGNAS_GPU_TRY(Stream::enter(stream, &s, err));
-  const ProductArgs<Plain<float>, StoreResult> args = {{matrix_of(*x)}, {matrix_of(*w)}, {matrix_of(*y), bias ? f32(*bias) : nullptr},
+  const ProductArgs<Plain<float>, float, StoreResult<float>> args = {{matrix_of(*x)}, {matrix_of(*w)}, {matrix_of(*y), bias ? f32(*bias) : nullptr},
                                                        pixels_of(*x),   channels_of(*y), channels_of(*x), 0};
   SEGNAS_GPU_TRY(multiply<false>("pwconv_forward", s, args, err));
   return succeed(err);
@@ -62,7 +62,7 @@ segnas_status pwconv_forward(void *stream, const segnas_tensor *x, const segnas_
 segnas_status pwconv_backward_input(void *stream, const segnas_tensor *dy, const segnas_tensor *w, const segnas_tensor *dx, segnas_error *err) {
   Stream *s;
   SEGNAS_GPU_TRY(Stream::enter(stream, &s, err));
-  const ProductArgs<Plain<float>, StoreResult> args = {{matrix_of(*dy)}, {matrix_of(*w)},  {matrix_of(*dx), nullptr},
+  const ProductArgs<Plain<float>, float, StoreResult<float>> args = {{matrix_of(*dy)}, {matrix_of(*w)},  {matrix_of(*dx), nullptr},
                                                        pixels_of(*dx),   channels_of(*dx), channels_of(*dy), 0};
   SEGNAS_GPU_TRY(multiply<true>("pwconv_backward_input", s, args, err));
   return succeed(err);

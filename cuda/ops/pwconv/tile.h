@@ -1,12 +1,12 @@
 // A tile of a matrix product in registers, its two sides passing through shared memory.
 //
-// C[m,n] += A[m,k] B[k,n], a tile of kRows x kColumns of C a block, kThreadRows x kThreadColumns of it a thread, in groups of four rows and columns that
-// lie apart, so that a warp's vector loads touch neighbouring banks. Both sides lie in shared memory by depth, [kDepth][kRows + 4] and
-// [kDepth][kColumns + 4]: the 4 keep vectors aligned, and let a warp that turns rows into depths write 32 banks. There are two such buffers: while one
-// is multiplied the next step's values are on their way to registers, and a step takes one barrier.
+// C[m,n] += A[m,k] B[k,n]: a block makes a tile of kRows x kColumns of C, a thread kThreadRows x kThreadColumns of it, in groups of four rows and
+// columns that lie apart, so that a warp's vector loads touch neighbouring banks. Both sides lie in shared memory by depth, [kDepth][kRows + 4] and
+// [kDepth][kColumns + 4]: the 4 keep vectors aligned, and let a warp that turns rows into depths write 32 banks. There are two such buffers: while
+// one is multiplied the next step's values are on their way to registers, and a step takes one barrier.
 //
-// A step of depth takes kThreadRows kThreadColumns FMAs and (kThreadRows + kThreadColumns)/4 vector loads a thread: 16 FMAs a load at 8x8, 11 at
-// 8x4, 8 at 4x4, where the units deliver 8 FMAs a load (32 banks x 4 bytes against 128 FMAs a clock), so 4x4 is for what memory bounds anyway.
+// A warp's step of depth, in clocks of a multiprocessor (128 FMAs, 128 bytes of shared memory): 16 of FMAs for 4 to 6 of loads at 8x8, 8 for 3 to 4
+// at 8x4, 4 for 2 at 4x4. So the FMA units are the bound as long as values come in time; a larger tile a thread would leave no registers for them.
 //
 // Order: every element is one chain of FMAs over ascending depth, whatever the tile.
 #pragma once
@@ -46,7 +46,8 @@ template <class T, class Source, int kLines, bool kAlong>
 class Feed {
  public:
   // Lines of the tile from `line` on; the source has `rows` x `columns`.
-  SEGNAS_DEVICE Feed(const Source &source, int64_t line, int64_t rows, int64_t columns) : source_(source), line_(line), rows_(rows), columns_(columns) {
+  SEGNAS_DEVICE Feed(const Source &source, int64_t line, int64_t rows, int64_t columns)
+      : source_(source), line_(line), rows_(rows), columns_(columns) {
     if constexpr (!kAlong) parameters_ = source.parameters(line + inner(), columns - line - inner());
   }
 

@@ -99,8 +99,8 @@ segnas_status launch_slabs(Stream *s, WeightArgs<X, Dy> args, int64_t slabs, seg
 
 // dw = or += x^T dy; parts: weight_part_bytes of scratch, on 16 bytes.
 template <class X, class Dy>
-segnas_status weight_gradient(Stream *s, const X &x, const Dy &dy, int64_t pixels, int64_t cin, int64_t cout, int32_t accumulate, Rows dw, float *parts,
-                              segnas_error *err) {
+segnas_status weight_gradient(Stream *s, const X &x, const Dy &dy, int64_t pixels, int64_t cin, int64_t cout, int32_t accumulate, Rows dw,
+                              float *parts, segnas_error *err) {
   const WeightSlabs slabs = weight_slabs(pixels, cin, cout);
   const WeightArgs<X, Dy> args = {x, dy, pixels, cin, cout, slabs.pixels, 0, 0, parts};
   SEGNAS_GPU_TRY(slabs.small ? (launch_slabs<SmallWeightTile>(s, args, slabs.count, err)) : (launch_slabs<WeightTile>(s, args, slabs.count, err)));
