@@ -43,12 +43,28 @@ func toolkitPart(look func(string) (string, error), glob func(string) ([]string,
 	p.Missing = true
 	if found, _ := glob(toolkits); len(found) > 0 {
 		p.State = found[len(found)-1] + ", which is not on PATH"
-		p.Type = "PATH=" + filepath.Dir(found[len(found)-1]) + ":$PATH make cuda   builds the GPU backend"
+		p.Type = "PATH=" + filepath.Dir(found[len(found)-1]) + ":$PATH " + buildCommand() + "   builds the GPU backend"
 		return p
 	}
 	p.State = "no nvcc on PATH"
-	p.Type = "install the CUDA toolkit, 12.0 or later, or type NVCC=$(cuda/wheels.sh .venv/cuda) make cuda   builds the GPU backend with nvcc from Python's index"
+	p.Type = "install the CUDA toolkit, 12.0 or later, and put its bin folder on PATH"
+	if buildCommand() == makeCUDA {
+		p.Type += "; or type NVCC=$(cuda/wheels.sh .venv/cuda) make cuda, which takes nvcc from Python's index"
+	}
 	return p
+}
+
+const makeCUDA = "make cuda"
+
+// buildCommand builds the plug-in: in the source tree, or in an unpacked bundle, where build.sh lies over the programs.
+func buildCommand() string {
+	if program, err := os.Executable(); err == nil {
+		script := filepath.Join(filepath.Dir(filepath.Dir(program)), "build.sh")
+		if _, err := os.Stat(script); err == nil {
+			return script
+		}
+	}
+	return makeCUDA
 }
 
 // pluginPart reads the line on cuda: "cuda: no plug-in", "cuda: refused FILE: WHY", "cuda: no device: WHY" or "cuda: N devices".
@@ -63,9 +79,9 @@ func pluginPart(backends []string) Part {
 		switch {
 		case words == "no plug-in":
 			p.State, p.Missing = "no libsegnas_cuda.so", true
-			p.Type = "make cuda   builds the GPU backend; SEGNAS_PLUGIN_DIR names another place of it"
+			p.Type = buildCommand() + "   builds the GPU backend; SEGNAS_PLUGIN_DIR names another place of it"
 		case strings.HasPrefix(words, "refused"):
-			p.Missing, p.Type = true, "make cuda   builds the GPU backend of this version"
+			p.Missing, p.Type = true, buildCommand()+"   builds the GPU backend of this version"
 		}
 	}
 	return p
