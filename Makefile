@@ -6,11 +6,19 @@ PREFIX    ?= /usr/local
 JOBS      ?= $(shell nproc)
 BENCH     ?= .
 BENCHTIME ?= 1s
+NVCC      ?= nvcc
+CUDA_ARCHS ?= # what nvcc offers of 75 80 86 89 90a
 
 CMAKE_GENERATE = cmake -S . -DCMAKE_BUILD_TYPE=$(TYPE) $(if $(shell command -v ninja),-G Ninja)
 
+CMAKE_GENERATE_CUDA = cmake -S cuda $(if $(shell command -v ninja),-G Ninja) -DSEGNAS_NVCC=$(NVCC)
+define FIND_NVCC
+@command -v $(NVCC) >/dev/null || { echo "make $@: there is no $(NVCC): install the CUDA toolkit, 12.0 or later, and put its bin folder on PATH, or \
+type NVCC=\$$(cuda/wheels.sh .venv/cuda) make $@" >&2; exit 1; }
+endef
+
 .DEFAULT_GOAL := help
-.PHONY: help lib install cuda test opcheck bench bench-peers sanitize race fmt lint stamp clean
+.PHONY: help lib install cuda cuda-all test opcheck sim bundle bench bench-peers sanitize race fmt lint stamp clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -21,10 +29,20 @@ lib: stamp ## build libsegnas.so and libsegnas.a with CMake, in BUILD/lib (BUILD
 
 install: lib ## install libraries, headers, pkg-config file and CMake package to PREFIX (PREFIX=/usr/local)
 	cmake --install $(BUILD) --prefix $(PREFIX)
+	@if [ -f $(BUILD)/lib/libsegnas_cuda.so ]; then install -v -m 644 $(BUILD)/lib/libsegnas_cuda.so $(PREFIX)/lib/; fi
 
-cuda: ## build the CUDA plug-in (this version has no CUDA kernels)
-	@command -v nvcc >/dev/null || { echo "make cuda: there is no nvcc: install the CUDA toolkit, 12.0 or later, and put its bin folder on PATH" >&2; exit 1; }
-	@echo "make cuda: this version has no CUDA kernels; cuda/README.md says what a plug-in implements" >&2; exit 1
+cuda: stamp ## build libsegnas_cuda.so, the CUDA plug-in, in BUILD/lib (NVCC=nvcc; CUDA_ARCHS="75 80 86 89 90a")
+	$(FIND_NVCC)
+	$(CMAKE_GENERATE_CUDA) -B $(BUILD)/cuda/plugin -DSEGNAS_CUDA_LIBRARY_DIR=$(abspath $(BUILD))/lib -DSEGNAS_CUDA_ARCHS="$(CUDA_ARCHS)"
+	cmake --build $(BUILD)/cuda/plugin --parallel $(JOBS) --target segnas_cuda
+
+cuda-all: lib ## compile every kernel for 7.5 and 9.0a, report registers and spills, test that the plug-in loads
+	$(FIND_NVCC)
+	$(CMAKE_GENERATE_CUDA) -B $(BUILD)/cuda/all -DSEGNAS_CUDA_ARCHS="75;90a" -DSEGNAS_CUDA_REPORT=$(abspath $(BUILD))/cuda/registers.txt \
+		-DSEGNAS_LIBRARY=$(abspath $(BUILD))/lib/libsegnas.so
+	cmake --build $(BUILD)/cuda/all --parallel $(JOBS)
+	cmake --build $(BUILD)/cuda/all --target registers
+	ctest --test-dir $(BUILD)/cuda/all --output-on-failure
 
 test: stamp ## run every Go test, then opcheck
 	go test ./...
@@ -34,6 +52,15 @@ opcheck: stamp ## check every operation against its double-precision reference, 
 	$(CMAKE_GENERATE) -B $(BUILD)
 	cmake --build $(BUILD) --parallel $(JOBS) --target opcheck
 	$(BUILD)/bin/opcheck --support csrc/test/support.golden
+
+sim: stamp ## run the CUDA kernels on the CPU: their language's own test, then every operation as opcheck does (no GPU, no nvcc)
+	$(CMAKE_GENERATE) -B $(BUILD)
+	cmake --build $(BUILD) --parallel $(JOBS) --target opcheck segnas_sim sim_test
+	$(BUILD)/bin/sim_test
+	$(BUILD)/bin/opcheck --backend sim --support csrc/test/support.golden
+
+bundle: stamp ## pack tools, tests and the plug-in's sources into BUILD/bundle(.tar.gz), for a machine with no Go and no network
+	JOBS=$(JOBS) tools/bundle/pack.sh $(BUILD)
 
 bench: stamp ## time the operations; Go's benchmark format on stdout (BENCH=regexp chooses)
 	@go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) ./bench

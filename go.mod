@@ -8,6 +8,8 @@ require golang.org/x/sync v0.16.0
 
 require google.golang.org/protobuf v1.36.11
 
+require github.com/NVIDIA/go-nvml v0.13.0-1
+
 require (
 	codeberg.org/go-fonts/liberation v0.5.0 // indirect
 	codeberg.org/go-latex/latex v0.2.0 // indirect

@@ -29,14 +29,24 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// device is where the operations run: SEGNAS_DEVICE, as for the tools, but the CPU unless another one is named.
+func device() string {
+	if d := os.Getenv("SEGNAS_DEVICE"); d != "auto" {
+		return d
+	}
+	return ""
+}
+
 func printConditions() error {
-	x, err := gobind.NewContext(gobind.Options{})
+	x, err := gobind.NewContext(gobind.Options{Device: device()})
 	if err != nil {
 		return err
 	}
 	defer x.Close()
 	commit := "unknown"
-	if out, err := exec.Command("git", "describe", "--always", "--dirty", "--abbrev=12").Output(); err == nil {
+	if given := os.Getenv("SEGNAS_COMMIT"); given != "" { // of a bundle, which has no repository
+		commit = given
+	} else if out, err := exec.Command("git", "describe", "--always", "--dirty", "--abbrev=12").Output(); err == nil {
 		commit = strings.TrimSpace(string(out))
 	}
 	fmt.Printf("isa: %s\nthreads: %d\ndevice: %s\nlibrary: %s\ncommit: %s\n", x.ISA(), x.Threads(), x.Device(), gobind.Stamp(), commit)
@@ -51,7 +61,7 @@ type bed struct {
 
 func newBed(t testing.TB) *bed {
 	t.Helper()
-	x, err := gobind.NewContext(gobind.Options{})
+	x, err := gobind.NewContext(gobind.Options{Device: device()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,16 +88,23 @@ func (b *bed) tensors(t testing.TB, op operation) []gobind.Tensor {
 		t.Cleanup(made[i].Buffer.Close)
 		switch want.dtype {
 		case gobind.F32:
-			for j, host := 0, gobind.Host[float32](made[i]); j < len(host); j++ {
-				host[j] = 0.25 + float32(j*7919%1024)/1024
-			}
+			err = fill(b.stream, made[i], func(j int) float32 { return 0.25 + float32(j*7919%1024)/1024 })
 		case gobind.U8:
-			for j, host := 0, gobind.Host[uint8](made[i]); j < len(host); j++ {
-				host[j] = uint8(j / 97 % 19)
-			}
+			err = fill(b.stream, made[i], func(j int) uint8 { return uint8(j / 97 % 19) })
+		}
+		if err != nil {
+			t.Fatal(err)
 		}
 	}
 	return made
+}
+
+func fill[T float32 | uint8](s *gobind.Stream, t gobind.Tensor, value func(int) T) error {
+	host := make([]T, t.Elements())
+	for j := range host {
+		host[j] = value(j)
+	}
+	return gobind.Upload(s, t, host)
 }
 
 func operationsFor(n, h, w int) []operation {
@@ -194,7 +211,14 @@ func timed(b *testing.B, op operation) {
 	test := newBed(b)
 	tensors := test.tensors(b, op)
 	if err := op.run(test.stream, tensors); err != nil { // pages and scratch are touched, weights packed
+		if gobind.StatusOf(err) == gobind.NoKernel {
+			b.Skip(err)
+		}
 		b.Fatal(err)
+	}
+	if test.context.Device() != "cpu" {
+		timedQueue(b, op, test, tensors)
+		return
 	}
 	seen := sharedProber().measure()
 	for b.Loop() {
@@ -209,6 +233,29 @@ func timed(b *testing.B, op operation) {
 	}
 	b.ReportMetric(float64(op.bytes)/each.Seconds()/1e9, "GB/s")
 	b.ReportMetric(100*seen.floor(op.macs, op.bytes).Seconds()/each.Seconds(), "%peak")
+}
+
+// queued is how many calls a device gets before it is waited for: enough for the waiting not to count.
+const queued = 32
+
+// timedQueue times an operation of a device that works on while the host enqueues.
+func timedQueue(b *testing.B, op operation, test *bed, tensors []gobind.Tensor) {
+	for b.Loop() {
+		for range queued {
+			if err := op.run(test.stream, tensors); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if err := test.stream.Synchronize(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	each := b.Elapsed() / time.Duration(b.N*queued)
+	b.ReportMetric(float64(each.Nanoseconds()), "ns/op")
+	if op.macs > 0 {
+		b.ReportMetric(2*float64(op.macs)/each.Seconds()/1e9, "GFLOP/s")
+	}
+	b.ReportMetric(float64(op.bytes)/each.Seconds()/1e9, "GB/s")
 }
 
 func TestLayers_CostWhatTheNetworkCosts(t *testing.T) {

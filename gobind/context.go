@@ -17,7 +17,7 @@ type Options struct {
 	Threads   int    // worker threads, the caller's included; 0: SEGNAS_THREADS, else one per available processor
 	ISA       string // cap on the CPU's instruction set: scalar, avx2, avx512; empty: SEGNAS_ISA, else the best
 	Device    string // "cpu" or empty; "cuda:N" loads the plug-in
-	PluginDir string // where to look for plug-ins first
+	PluginDir string // where to look for plug-ins first; empty: SEGNAS_PLUGIN_DIR, beside the program, build/lib of the source tree
 }
 
 // Context is a device with its threads and kernels. It may be used by any goroutine.
@@ -79,7 +79,7 @@ func NewContext(o Options) (*Context, error) {
 	for _, field := range []struct {
 		value  string
 		target **C.char
-	}{{o.Device, &options.device}, {o.ISA, &options.isa}, {o.PluginDir, &options.plugin_dir}} {
+	}{{o.Device, &options.device}, {o.ISA, &options.isa}, {pluginDir(o.PluginDir), &options.plugin_dir}} {
 		text, free := optionalString(field.value)
 		defer free()
 		*field.target = text
@@ -125,5 +125,9 @@ func (c *call) check(status C.segnas_status) error {
 	if status == C.SEGNAS_OK {
 		return nil
 	}
-	return &Error{Status(status), C.GoString(&c.err.text[0])}
+	text := C.GoString(&c.err.text[0])
+	if text == "" { // a backend that is short of words
+		text = C.GoString(C.segnas_status_name(status))
+	}
+	return &Error{Status(status), text}
 }

@@ -26,13 +26,13 @@ func AvailableISAs() []string {
 	return strings.Fields(C.GoString(text))
 }
 
-// DescribeBackends says in one or more lines which backends were looked for, where, and why each is or is not there. pluginDir is looked
-// at first; it may be empty.
-func DescribeBackends(pluginDir string) string {
+// DescribeBackends says in one or more lines which backends were looked for, where, and why each is or is not there. The given folder is
+// looked at first; it may be empty, as in Options.
+func DescribeBackends(given string) string {
 	const size = 16 << 10
 	text := (*C.char)(C.calloc(size, 1))
 	defer C.free(unsafe.Pointer(text))
-	dir, free := optionalString(pluginDir)
+	dir, free := optionalString(pluginDir(given))
 	defer free()
 	C.segnas_describe_backends(dir, text, size)
 	return C.GoString(text)

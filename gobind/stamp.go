@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"sync"
 
 	"github.com/segnas/segnas/csrc"
@@ -32,11 +31,11 @@ var stamp = sync.OnceValue(func() string {
 // CheckStamp returns an error when the program's source tree is at hand and its C++ sources are not those that the program was built
 // from, as after a git pull without a new go build. Without the tree there is nothing to check.
 func CheckStamp() error {
-	_, file, _, ok := runtime.Caller(0)
-	if !ok {
+	tree := sourceTree()
+	if tree == "" {
 		return nil
 	}
-	return checkTree(filepath.Join(filepath.Dir(filepath.Dir(file)), "csrc"))
+	return checkTree(filepath.Join(tree, "csrc"))
 }
 
 func checkTree(dir string) error {

@@ -71,7 +71,7 @@ class Bench:
 
     def files(self, group):
         """Writes what the group's workers read, and returns where it is."""
-        job = group.job()
+        job = group.job() | {"device": self.options.device}
         name = f"{job['work']}-{job['batch']}x{job['height']}x{job['width']}"
         picture = self.folder / (name + ".picture")
         shape = (job["batch"], job["height"], job["width"])
@@ -208,6 +208,7 @@ def parse():
     p.add_argument("--sizes", type=lambda t: [size(part) for part in listed(t)], default=[(360, 480), (1024, 2048)], help="of a picture")
     p.add_argument("--threads", type=lambda t: [int(part) for part in listed(t)], default=[n for n in (1, 2) if n <= len(os.sched_getaffinity(0))])
     p.add_argument("--precisions", type=listed, default=PRECISIONS, help="of " + ",".join(PRECISIONS))
+    p.add_argument("--device", default="cpu", help="cpu, or cuda:0 for the training step in segnas and torch")
     p.add_argument("--seconds", type=float, default=25, help="that a group is timed for, loading not counted")
     p.add_argument("--least-rounds", type=int, default=5)
     p.add_argument("--most-rounds", type=int, default=100)
@@ -219,6 +220,8 @@ def parse():
         for name in given:
             if name not in allowed:
                 p.error(f"no {what} is called {name!r}; there are {', '.join(allowed)}")
+    if options.device != "cpu" and (options.works != ["train"] or any(name != "torch" for name in options.peers)):
+        p.error(f"--device {options.device} goes with --works train --peers torch: nothing else runs there")
     if any(n < 1 for n in options.threads):
         p.error("threads: at least 1")
     return options

@@ -3,15 +3,13 @@ network up to its logits, for what follows them, and for both in one."""
 
 import copy
 import sys
-import time
 
 import torch
 import torch._inductor.config
 from torch.nn import functional
 
 from graph import Graph
-
-TRIAL_SECONDS = 0.5
+from trial import best_time
 
 
 class Network(torch.nn.Module):
@@ -60,17 +58,6 @@ class Contiguous(torch.nn.Module):
 
     def forward(self, x):
         return self.network(x.contiguous())
-
-
-def best_time(run):
-    """Seconds of the fastest run; at least three."""
-    run()
-    times, end = [], time.perf_counter() + TRIAL_SECONDS
-    while len(times) < 3 or time.perf_counter() < end:
-        begin = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - begin)
-    return min(times)
 
 
 def frozen(network, x):

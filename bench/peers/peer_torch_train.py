@@ -1,4 +1,4 @@
-"""The training step in PyTorch on the CPU: the network with its batch norms and auxiliary heads, channels last, SGD with momentum. The
+"""The training step in PyTorch, on the CPU or a GPU: the network with its batch norms and auxiliary heads, channels last, SGD with momentum. The
 fastest of eager and torch.compile is taken, by a short trial; bf16 is autocast."""
 
 import contextlib
@@ -9,7 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from peer_torch import best_time
+from trial import best_time
+from worker import Skip
 
 LOSSES_KEPT = 2  # steps
 IGNORED = 255
@@ -104,16 +105,22 @@ class Peer:
         torch.set_num_threads(job.threads)
         torch.set_num_interop_threads(1)
         recipe = self.recipe = job.recipe
+        self.device = torch.device(job.device)
+        if self.device.type == "cuda":
+            if not torch.cuda.is_available():
+                raise Skip("torch finds no GPU")
+            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False  # float32 is float32
+            torch.backends.cudnn.benchmark = True
         self.bf16 = job.precision == "bf16"
-        self.weights = torch.tensor([1, recipe["aux_weight"], recipe["aux_weight"]])
-        self.pictures = torch.from_numpy(picture).permute(0, 3, 1, 2)  # channels last
+        self.weights = torch.tensor([1, recipe["aux_weight"], recipe["aux_weight"]]).to(self.device)
+        self.pictures = torch.from_numpy(picture).permute(0, 3, 1, 2).to(self.device)  # channels last
         labels = numpy.fromfile(job.labels, numpy.uint8).reshape(job.batch, job.height, job.width)
-        self.labels = torch.from_numpy(labels.astype(numpy.int64))
+        self.labels = torch.from_numpy(labels.astype(numpy.int64)).to(self.device)
         parameters = Parameters(recipe, job.weights)
         trials = []
         for name, make in {"eager": lambda net: net, "compiled": lambda net: torch.compile(net, dynamic=False)}.items():
             try:
-                network = Network(parameters, job.arch, recipe["strides"]).to(memory_format=torch.channels_last).train()
+                network = Network(parameters, job.arch, recipe["strides"]).to(self.device, memory_format=torch.channels_last).train()
                 self.fresh(network, make(network))
                 trials.append((best_time(self.run), name, network, self.network))
                 print(f"torch: {name} {1e3 * trials[-1][0]:.0f} ms", file=sys.stderr)
@@ -123,7 +130,7 @@ class Peer:
         network.load_state_dict(Network(parameters, job.arch, recipe["strides"]).state_dict())
         self.fresh(network, run)
         del trials
-        self.losses = numpy.stack([self.step().detach().numpy().copy() for _ in range(LOSSES_KEPT)])
+        self.losses = numpy.stack([self.step().detach().cpu().numpy().copy() for _ in range(LOSSES_KEPT)])
         return name
 
     def fresh(self, network, run):
@@ -138,14 +145,17 @@ class Peer:
 
     def step(self):
         self.optimiser.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", dtype=torch.bfloat16) if self.bf16 else contextlib.nullcontext():
+        with torch.autocast(self.device.type, dtype=torch.bfloat16) if self.bf16 else contextlib.nullcontext():
             losses = self.network(self.pictures, self.labels)
         (losses * self.weights).sum().backward()
         self.optimiser.step()
         return losses
 
     def run(self):
-        return self.step()
+        losses = self.step()
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return losses
 
     def answer(self, _):
         return self.losses

@@ -254,7 +254,7 @@ void prove_statistics(GradientProof &proof, bool relu, bool frozen) {
 }  // namespace
 
 void add_batchnorm(std::vector<Function> &functions) {
-  add_functions(functions, "batchnorm", kCases, draw, false,
+  add_functions(functions, "batchnorm", kCases, draw, SameBits::kNowhere,
                 {{"batchnorm_forward", forward}, {"batchnorm_inference", inference}, {"batchnorm_backward", backward}, {"batchnorm_mask", mask}});
   functions.back().composed = true;
 }

@@ -106,7 +106,7 @@ Problem axpy(const Case &c) {
 }  // namespace
 
 void add_elementwise(std::vector<Function> &functions) {
-  add_functions(functions, "elementwise", kCases, draw, true,
+  add_functions(functions, "elementwise", kCases, draw, SameBits::kOnEveryBackend,
                 {{"relu_forward", relu_forward},
                  {"relu_backward", relu_backward},
                  {"add_forward", add_forward},

@@ -59,7 +59,7 @@ const Case kTwoSteps = {7, 3, 4}, kSame = {3, 3, 4}, kFromNine = {9, 7, 4};
 }  // namespace
 
 void add_ktransform(std::vector<Function> &functions) {
-  add_functions(functions, "ktransform", kCases, draw, false, {{"ktransform_forward", forward}, {"ktransform_backward", backward}});
+  add_functions(functions, "ktransform", kCases, draw, SameBits::kNowhere, {{"ktransform_forward", forward}, {"ktransform_backward", backward}});
   for (const Case &c : {kTwoSteps, kSame, kFromNine}) {
     functions[functions.size() - 2].illegal.push_back(forward(c));
     functions.back().illegal.push_back(backward(c));

@@ -86,7 +86,8 @@ Problem sgd(const Case &c) {
 }  // namespace
 
 void add_optimiser(std::vector<Function> &functions) {
-  add_functions(functions, "optimiser", kCases, draw, true, {{"sum_squares", sum_squares}, {"sgd", sgd}});
+  add_functions(functions, "optimiser", kCases, draw, SameBits::kOnInstructionSets, {{"sum_squares", sum_squares}});
+  add_functions(functions, "optimiser", kCases, draw, SameBits::kOnEveryBackend, {{"sgd", sgd}});
 }
 
 }  // namespace segnas::check

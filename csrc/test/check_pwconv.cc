@@ -93,7 +93,7 @@ Problem backward_bias(const Case &c) {
 }  // namespace
 
 void add_pwconv(std::vector<Function> &functions) {
-  add_functions(functions, "pwconv", kCases, draw, false,
+  add_functions(functions, "pwconv", kCases, draw, SameBits::kNowhere,
                 {{"pwconv_forward", forward},
                  {"pwconv_backward_input", backward_input},
                  {"pwconv_backward_weight", backward_weight},

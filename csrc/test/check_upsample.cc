@@ -109,7 +109,7 @@ Problem backward(const Case &c) {
 }  // namespace
 
 void add_upsample(std::vector<Function> &functions) {
-  add_functions(functions, "upsample", kCases, draw, true,
+  add_functions(functions, "upsample", kCases, draw, SameBits::kOnEveryBackend,
                 {{"upsample_forward", forward}, {"upsample_add_forward", add_forward}, {"upsample_backward", backward}});
 }
 

@@ -1,4 +1,4 @@
-// opcheck: every operation of libsegnas, on every instruction set that this machine runs and with 1, 2 and 3 threads, against the
+// opcheck: every operation of libsegnas, on every instruction set that this machine runs and with 1, 2 and 3 threads, or on a plug-in, against the
 // double-precision reference beside it (csrc/ops/X/ref.h), on the cases beside it (csrc/ops/X/cases.inc).
 //
 // To add a case: a line in the op's cases.inc. To add a function: its Problem in check_X.cc. To add an op: ref.h, cases.inc, check_X.cc and
@@ -20,9 +20,18 @@
 namespace segnas::check {
 namespace {
 
+// Where the build puts libraries: bin/opcheck and lib.
+std::string library_folder() {
+  char program[4096];
+  const ssize_t length = readlink("/proc/self/exe", program, sizeof program);
+  std::string path(program, length > 0 ? static_cast<size_t>(length) : 0);
+  for (int up = 0; up < 2; up++) path.resize(path.rfind('/') == std::string::npos ? 0 : path.rfind('/'));
+  return path.empty() ? "" : path + "/lib";
+}
+
 class Opcheck {
  public:
-  explicit Opcheck(const Options &options) : options_(options), places_(options.backend), report_(isatty(STDERR_FILENO)) {
+  explicit Opcheck(const Options &options) : options_(options), places_(options.backend, options.plugin_dir.empty() ? library_folder() : options.plugin_dir), report_(isatty(STDERR_FILENO)) {
     for (Function &function : all_functions())
       if (options.op.empty() || options.op == function.op || options.op == function.name) functions_.push_back(std::move(function));
     if (functions_.empty() && options.op != "session") throw std::invalid_argument("no op or function " + options.op + "; see --list");
@@ -44,7 +53,8 @@ class Opcheck {
       fuzz();
       return report_.finish();
     }
-    if (options_.wants("gradients") && options_.op.empty() && options_.row < 0) {
+    // The references' own proof, which no backend has a part in.
+    if (options_.backend == "cpu" && options_.wants("gradients") && options_.op.empty() && options_.row < 0) {
       GradientProof proof(report_, options_.seed);
       prove_all(proof);
     }
@@ -57,7 +67,7 @@ class Opcheck {
 
  private:
   std::string repeat(const std::string &name, const std::string &which, const std::string &place, int threads) const {
-    return "opcheck --op " + name + " " + which + " --isa " + place + " --threads " + std::to_string(threads) + " --seed " +
+    return "opcheck --op " + name + " " + which + " " + place_option(place) + " --threads " + std::to_string(threads) + " --seed " +
            std::to_string(options_.seed);
   }
 
@@ -66,7 +76,7 @@ class Opcheck {
   void on_every_place(Check check) {
     for (const Place &place : places_.all()) {
       if (!options_.isa.empty() && options_.isa != place.name) continue;
-      for (int threads : kThreadCounts) {
+      for (int threads : places_.thread_counts()) {
         if (options_.threads && options_.threads != threads) continue;
         if (place.missing.empty()) {
           check(place.name, threads);
@@ -118,8 +128,10 @@ class Opcheck {
       report_.progress("session " + runner.text());
       std::string which = "--case " + std::to_string(row);
       on_every_place([&](const std::string &place, int threads) {
+        const std::string missing = runner.missing(place);
+        if (!missing.empty()) return report_.skip(place, missing);
         // Plain C++ has them everywhere, AVX2 nowhere, AVX-512 where the processor has.
-        if (place != "avx512" && variant.precision == SEGNAS_PRECISION_BF16) support_.record("session_bf16", place, runner.supported(place, threads));
+        if (options_.backend == "cpu" && place != "avx512" && variant.precision == SEGNAS_PRECISION_BF16) support_.record("session_bf16", place, runner.supported(place, threads));
         count(place, runner.run(place, threads), "session (" + runner.text() + ") " + place + ", threads " + std::to_string(threads),
               repeat("session", which, place, threads));
       });
@@ -132,12 +144,12 @@ class Opcheck {
   }
 
   void check_all_refusals() {
-    std::string place = options_.isa.empty() ? "scalar" : options_.isa;
+    std::string place = options_.isa.empty() ? places_.all().front().name : options_.isa;
     for (const Function &function : functions_) {
       report_.progress("refusals of " + function.name);
       if (!function.composed) check_refusals(places_, place, function, options_.seed, report_);
     }
-    if (options_.op.empty() || options_.op == "session") check_session_refusals(places_, place, options_.seed, report_);
+    if (options_.backend == "cpu" && (options_.op.empty() || options_.op == "session")) check_session_refusals(places_, place, options_.seed, report_);
   }
 
   void check_support() {

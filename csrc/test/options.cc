@@ -51,7 +51,8 @@ const char kUsage[] =
     "  --threads N     1, 2 or 3\n"
     "  --seed N        of inputs and layouts (1)\n"
     "  --fuzz 20s      draw legal cases for that long, from the seed on\n"
-    "  --backend NAME  cpu\n"
+    "  --backend NAME  cpu, or a plug-in's device 0: sim, cuda\n"
+    "  --plugin-dir D  where the plug-in is (the folder lib beside opcheck's)\n"
     "  --only SECTION  cases, sessions, gradients or refusals\n"
     "  --support FILE  golden support matrix: its cells may not vanish\n"
     "  --write-support write that file\n"
@@ -67,7 +68,8 @@ Options parse_options(int count, char **words) {
       {"--threads", [&](const std::string &n, const std::string &v) { options.threads = std::stoi(one_of(n, v, {"1", "2", "3"})); }},
       {"--seed", [&](const std::string &n, const std::string &v) { options.seed = static_cast<uint64_t>(whole(n, v)); }},
       {"--fuzz", [&](const std::string &n, const std::string &v) { options.fuzz_seconds = seconds(n, v); }},
-      {"--backend", [&](const std::string &n, const std::string &v) { options.backend = one_of(n, v, {"cpu"}); }},
+      {"--backend", [&](const std::string &n, const std::string &v) { options.backend = one_of(n, v, {"cpu", "sim", "cuda"}); }},
+      {"--plugin-dir", [&](const std::string &, const std::string &v) { options.plugin_dir = v; }},
       {"--only", [&](const std::string &n, const std::string &v) { options.only = one_of(n, v, {"cases", "sessions", "gradients", "refusals"}); }},
       {"--support", [&](const std::string &, const std::string &v) { options.support = v; }}};
   const std::map<std::string, bool *> switches = {{"--list", &options.list}, {"--write-support", &options.write_support}, {"--help", &options.help}};
@@ -83,6 +85,7 @@ Options parse_options(int count, char **words) {
     if (equals == std::string::npos && ++i == count) throw std::invalid_argument(word + " needs a value");
     valued.at(word)(word, equals == std::string::npos ? words[i] : value);
   }
+  if (options.backend != "cpu" && !options.isa.empty()) throw std::invalid_argument("--isa chooses among the CPU's; --backend " + options.backend + " has none");
   if (options.write_support && options.support.empty()) throw std::invalid_argument("--write-support needs --support FILE");
   return options;
 }

@@ -13,7 +13,8 @@ struct Options {
   int threads = 0;    // 0: 1, 2 and 3
   uint64_t seed = 1;
   double fuzz_seconds = 0;
-  std::string backend = "cpu";
+  std::string backend = "cpu";  // or a plug-in's name
+  std::string plugin_dir;       // where to look for it; "": the lib folder beside the program's
   std::string only;     // a section: "cases", "sessions", "gradients", "refusals"; "": all
   std::string support;  // the golden file of the support matrix
   bool write_support = false;

@@ -77,13 +77,16 @@ struct Problem {
   bool clobbers = false;  // a refusal may leave the outputs in any state
 };
 
+// Where a function gives one result to the bit: sums in double over the CPU's blocks do on every instruction set, and on a GPU in another order.
+enum class SameBits { kNowhere, kOnInstructionSets, kOnEveryBackend };
+
 struct Function {
   std::string op;    // folder in csrc/ops
   std::string name;  // of segnas.h, without the prefix
   int64_t cases = 0;
   std::function<Problem(int64_t)> problem;  // of a row of the case table
   std::function<Problem(Random &)> draw;    // of a legal case at random
-  bool same_bits = false;                   // on every instruction set
+  SameBits same_bits = SameBits::kNowhere;
   std::vector<Problem> illegal = {};        // shapes that must be refused
   bool composed = false;                    // a property of several public functions, not one of them
 };
@@ -93,7 +96,7 @@ using NamedProblem = std::pair<const char *, Problem (*)(const Case &)>;
 
 // Adds functions whose cases are the rows of their op's cases.inc, or drawn by `draw`.
 template <class Case, size_t N>
-void add_functions(std::vector<Function> &functions, const std::string &op, const Case (&cases)[N], Case (*draw)(Random &), bool same_bits,
+void add_functions(std::vector<Function> &functions, const std::string &op, const Case (&cases)[N], Case (*draw)(Random &), SameBits same_bits,
                    std::initializer_list<std::type_identity_t<NamedProblem<Case>>> problems) {
   for (const auto &[name, problem] : problems) {
     Function function;

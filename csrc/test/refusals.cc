@@ -154,7 +154,7 @@ class Refusing {
       report_.pass("refusals");
     } else {
       report_.fail("refusals", function_.name + " with " + what + ": " + wrong,
-                   "opcheck --only refusals --op " + function_.name + " --isa " + place_);
+                   "opcheck --only refusals --op " + function_.name + " " + place_option(place_));
     }
   }
 

@@ -32,7 +32,9 @@ class CaseRunner {
   std::string check_first(const std::string &place, int threads, Data data, const Outcome &outcome);
   std::string check_against_baselines(const std::string &place, int threads, Data data, const Outputs &outputs);
   std::string check_views(const std::string &place, int threads, Data data, const Outputs &outputs);
-  std::string check_repeat(const std::string &place, int threads, Data data, const Outputs &outputs, size_t scratch_bytes);
+  std::string check_repeat(const std::string &place, int threads, Data data, const Outputs &outputs, Stream stream);
+  // Whether this function must give the bits of Places::kReference there.
+  bool same_bits_on(const std::string &place);
   const Outputs &baseline(const std::string &place, Data data);
 
   Places &places_;

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <functional>
 
+#include "../core/context.h"
 #include "../core/memory.h"
 
 namespace segnas::check {
@@ -58,7 +59,15 @@ std::string run_guarded(segnas_session *session, const Network &network, const V
 SessionRunner::SessionRunner(Places &places, int64_t network, const Variant &variant, uint64_t seed) : places_(places), variant_(variant) {
   Random random(mix(mix(seed, "session"), uint64_t(network)));
   network_ = draw_network(random);
-  if (applies()) expected_ = evaluate(network_, variant_);
+}
+
+std::string SessionRunner::missing(const std::string &place) {
+  segnas_context *context = places_.context(place, kThreadCounts[0]);
+  Session session;
+  segnas_error err;
+  segnas_session_options options = network_.options(variant_);
+  if (!context->backend || create(context, network_, &options, &session, &err) != SEGNAS_NO_KERNEL) return "";
+  return err.text[0] ? err.text : "refused without a word";
 }
 
 SessionRunner::Output SessionRunner::execute(const std::string &place, int threads) {
@@ -108,6 +117,7 @@ std::string SessionRunner::check_refused(const std::string &place, int threads) 
 
 std::string SessionRunner::run(const std::string &place, int threads) {
   if (!supported(place, threads)) return check_refused(place, threads);
+  if (expected_.value.empty()) expected_ = evaluate(network_, variant_);
   Output output = execute(place, threads);
   if (!output.failure.empty()) return output.failure;
   std::string wrong = compare(output.bytes);
@@ -200,7 +210,7 @@ void check_session_refusals(Places &places, const std::string &place, uint64_t s
       report.pass("refusals");
     } else {
       report.fail("refusals", std::string("session with ") + what + ": status is " + segnas_status_name(status),
-                  "opcheck --only refusals --op session --isa " + place);
+                  "opcheck --only refusals --op session " + place_option(place));
     }
   }
 }

@@ -18,6 +18,8 @@ class SessionRunner {
   bool applies() const { return !variant_.bytes || network_.takes_bytes(); }
   // Whether a place should have kernels for it; where not, a session must be refused as having none.
   bool supported(const std::string &place, int threads) { return variant_.precision != SEGNAS_PRECISION_BF16 || segnas_context_bf16(places_.context(place, threads)); }
+  // Why a plug-in has no sessions at all, in its own words; "" when it has, and for the CPU.
+  std::string missing(const std::string &place);
   // "" or what is wrong.
   std::string run(const std::string &place, int threads);
 
@@ -37,7 +39,7 @@ class SessionRunner {
   Places &places_;
   const Variant &variant_;
   Network network_;
-  NetworkValue expected_;
+  NetworkValue expected_;  // empty until a session runs: where there are none nobody needs it
 };
 
 // Networks that must be refused. Counts in the group "refusals".

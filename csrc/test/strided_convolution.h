@@ -75,7 +75,7 @@ void add_convolution(std::vector<Function> &functions, const std::string &op, co
   for (auto [suffix, make] :
        {NamedProblem<Case>{"_forward", forward<Case>}, {"_backward_input", backward_input<Case>}, {"_backward_weight", backward_weight<Case>}}) {
     std::string name = op + suffix;
-    add_functions(functions, op, cases, &Case::draw, false, {{name.c_str(), make}});
+    add_functions(functions, op, cases, &Case::draw, SameBits::kNowhere, {{name.c_str(), make}});
     for (const Case &c : illegal) functions.back().illegal.push_back(make(c));
   }
 }

@@ -5,6 +5,8 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "places.h"
+
 namespace segnas::check {
 
 void SupportMatrix::record(const std::string &function, const std::string &place, bool supported) {
@@ -27,15 +29,16 @@ SupportMatrix::Cells SupportMatrix::read(const std::string &golden_file) {
 void SupportMatrix::compare(const std::string &golden_file, Report &report) const {
   Cells golden = read(golden_file);
   if (golden.empty()) return report.fail("support", golden_file + " is not there or empty", "opcheck --support FILE --write-support");
+  std::set<std::string> ran_here;
+  for (const auto &[function, places] : ran_) ran_here.insert(places.begin(), places.end());
   for (const auto &[function, places] : golden)
     for (const std::string &place : places) {
-      auto ran = ran_.find(function), works = supported_.find(function);
-      bool known = ran != ran_.end();
-      if (known && !ran->second.count(place)) continue;
-      if (known && works != supported_.end() && works->second.count(place)) {
+      if (!ran_here.count(place)) continue;
+      auto works = supported_.find(function);
+      if (works != supported_.end() && works->second.count(place)) {
         report.pass("support");
       } else {
-        report.fail("support", function + " no longer runs on " + place, "opcheck --op " + function + " --isa " + place);
+        report.fail("support", function + " no longer runs on " + place, "opcheck --op " + function + " " + place_option(place));
       }
     }
   for (const auto &[function, places] : supported_)

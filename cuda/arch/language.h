@@ -2,7 +2,7 @@
 #pragma once
 #include <cuda_runtime.h>
 
-#define SEGNAS_KERNEL(most_threads) __global__ void __launch_bounds__(most_threads)
+#define SEGNAS_KERNEL(...) __global__ void __launch_bounds__(__VA_ARGS__)
 #define SEGNAS_DEVICE __device__ __forceinline__
 #define SEGNAS_BOTH __host__ __device__ __forceinline__
 
@@ -60,11 +60,18 @@ SEGNAS_DEVICE Shared<T> shared_memory(size_t byte_offset) {
   return Shared<T>(reinterpret_cast<T *>(segnas_shared_bytes + byte_offset));
 }
 
+template <class Index>
+SEGNAS_DEVICE void shared_add(Shared<int> s, Index i, int v) {
+  atomicAdd(&s[i], v);
+}
+
 SEGNAS_DEVICE float fused_multiply_add(float a, float b, float c) { return __fmaf_rn(a, b, c); }
 SEGNAS_DEVICE double fused_multiply_add(double a, double b, double c) { return __fma_rn(a, b, c); }
 SEGNAS_DEVICE float square_root(float a) { return __fsqrt_rn(a); }
 SEGNAS_DEVICE double square_root(double a) { return __dsqrt_rn(a); }
 SEGNAS_DEVICE float exponential(float a) { return expf(a); }
+SEGNAS_DEVICE float exponential2(float a) { return exp2f(a); }
 SEGNAS_DEVICE float logarithm(float a) { return logf(a); }
+SEGNAS_DEVICE float larger(float a, float b) { return fmaxf(a, b); }
 
 }  // namespace segnas::gpu

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/segnas/segnas/nas/metrics"
+	"github.com/segnas/segnas/nas/nvml"
 	"github.com/segnas/segnas/nas/space"
 )
 
@@ -26,6 +27,7 @@ type bench struct {
 	canary canary
 	base   *network      // the canary's network, open all the while
 	perRun time.Duration // of base, once warm
+	watch  *watch        // nil: the device has no card
 
 	turns, rejected, disturbed int // so far, as in Conditions
 }
@@ -36,18 +38,20 @@ type network struct {
 	ops      []space.Op
 	runner   Runner
 	turns    []turn
-	rejected int // turns
+	rejected int     // turns
+	joules   float64 // of a picture; 0: not measured
 }
 
 // turn is the recorded runs of one network between the canary's visits ends-1 and ends.
 type turn struct {
-	ends int
-	runs []Sample
+	ends      int
+	runs      []Sample
+	throttled nvml.Reasons // around it
 }
 
 func newBench(ctx context.Context, dev Device, setup Setup, opt Options) (*bench, error) {
 	opt = opt.withDefaults()
-	b := &bench{dev: dev, setup: setup, opt: opt, canary: canary{tolerance: opt.Tolerance}}
+	b := &bench{dev: dev, setup: setup, opt: opt, canary: canary{tolerance: opt.Tolerance}, watch: watchOf(dev)}
 	var err error
 	if b.base, b.perRun, err = b.open(ctx, space.Baseline()); err != nil {
 		return nil, err
@@ -137,7 +141,8 @@ func (b *bench) visit(ctx context.Context) error {
 		return fmt.Errorf("run network %s: the device reports %v for a whole run", b.base.arch, level)
 	}
 	b.canary.levels = append(b.canary.levels, float64(level))
-	return nil
+	_, err = b.watch.observe()
+	return err
 }
 
 // measure opens the networks together, runs them in turns and returns them with turns enough; progress counts the accepted
@@ -163,6 +168,9 @@ func (b *bench) measure(ctx context.Context, archs []space.Arch, progress func(d
 		if err := b.round(ctx, nets); err != nil {
 			return nets, err
 		}
+		if err := b.cool(nets); err != nil {
+			return nets, err
+		}
 		accepted, taken, enough := b.count(nets)
 		progress(accepted, b.note(taken))
 		if enough {
@@ -172,7 +180,7 @@ func (b *bench) measure(ctx context.Context, archs []space.Arch, progress func(d
 	for _, n := range nets {
 		b.choose(n)
 	}
-	return nets, nil
+	return nets, b.energies(ctx, nets)
 }
 
 // round gives every network one turn, the canary in between as often as Options.Interval asks.
@@ -185,10 +193,33 @@ func (b *bench) round(ctx context.Context, nets []*network) error {
 			if err != nil {
 				return err
 			}
-			n.turns = append(n.turns, turn{ends: len(b.canary.levels), runs: runs})
+			throttled, err := b.watch.observe()
+			if err != nil {
+				return err
+			}
+			if throttled != 0 {
+				b.watch.reject(throttled)
+			}
+			n.turns = append(n.turns, turn{ends: len(b.canary.levels), runs: runs, throttled: throttled})
 		}
 		if err := b.visit(ctx); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// cool ends a measurement that has lost so many turns of a network to throttling that too few can be left in the end.
+func (b *bench) cool(nets []*network) error {
+	for _, n := range nets {
+		throttled := 0
+		for _, t := range n.turns {
+			if t.throttled != 0 {
+				throttled++
+			}
+		}
+		if throttled > b.opt.Rounds*(b.opt.Attempts-1) {
+			return b.watch.tooMuch(n, throttled, len(n.turns))
 		}
 	}
 	return nil
@@ -202,7 +233,7 @@ func (b *bench) count(nets []*network) (accepted, taken int, enough bool) {
 	for _, n := range nets {
 		calm := 0
 		for _, t := range n.turns {
-			if b.canary.calm(t.ends, quiet) {
+			if t.throttled == 0 && b.canary.calm(t.ends, quiet) {
 				calm++
 			}
 		}
@@ -219,8 +250,11 @@ func (b *bench) note(taken int) string {
 }
 
 // choose keeps the network's accepted turns. A machine that was never quiet long enough leaves too few: then the Rounds turns
-// beside the least slow canaries are kept, and the network counts as disturbed.
+// beside the least slow canaries are kept, and the network counts as disturbed. Throttled turns are never kept; cool has seen to it that
+// others are left.
 func (b *bench) choose(n *network) {
+	taken := len(n.turns)
+	n.turns = slices.DeleteFunc(n.turns, func(t turn) bool { return t.throttled != 0 })
 	all := len(n.turns)
 	quiet := b.canary.quiet()
 	slices.SortStableFunc(n.turns, func(x, y turn) int { return cmp.Compare(b.canary.worst(x.ends), b.canary.worst(y.ends)) })
@@ -232,8 +266,8 @@ func (b *bench) choose(n *network) {
 		calm = min(b.opt.Rounds, all)
 		b.disturbed++
 	}
-	n.turns, n.rejected = n.turns[:calm], all-calm
-	b.turns += all
+	n.turns, n.rejected = n.turns[:calm], taken-calm
+	b.turns += taken
 	b.rejected += all - calm
 }
 
@@ -242,6 +276,6 @@ func (b *bench) scale(t turn) float64 { return b.canary.quiet() / b.canary.noise
 
 func (b *bench) conditions() Conditions {
 	c := b.canary.conditions()
-	c.Turns, c.Rejected, c.Disturbed = b.turns, b.rejected, b.disturbed
+	c.Turns, c.Rejected, c.Disturbed, c.Card = b.turns, b.rejected, b.disturbed, b.watch.conditions()
 	return c
 }

@@ -41,6 +41,8 @@ type Conditions struct {
 	Turns     int           `json:"turns"`      // turns of networks between them
 	Rejected  int           `json:"rejected"`   // turns rejected beside a slow canary
 	Disturbed int           `json:"disturbed"`  // networks that had to keep turns beside a slow canary
+	// Card is what the card did, on a GPU whose card can be read.
+	Card *CardConditions `json:"card,omitempty"`
 }
 
 func (c *canary) conditions() Conditions {

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/segnas/segnas/nas/nvml"
 	"github.com/segnas/segnas/nas/space"
 )
 
@@ -26,6 +27,7 @@ type fakeDevice struct {
 	open     int
 	runs     int
 	stopAt   int // the run that fails; 0: none
+	card     *fakeCard
 }
 
 var errStopped = errors.New("stopped")
@@ -51,6 +53,13 @@ func (d *fakeDevice) setup() Setup {
 }
 
 func (d *fakeDevice) Identity() Identity { return d.id }
+
+func (d *fakeDevice) Card() nvml.Card {
+	if d.card == nil {
+		return nil
+	}
+	return d.card
+}
 
 func (d *fakeDevice) Open(ctx context.Context, net space.Network, a space.Arch, h, w, batch int) (Runner, error) {
 	d.opens[a]++
@@ -92,6 +101,9 @@ func (r *fakeRunner) Run() (Sample, error) {
 	}
 	r.cold++
 	d.now += s.Total
+	if d.card != nil {
+		d.card.joules += d.card.watts * s.Total.Seconds()
+	}
 	if d.short {
 		s.Ops = s.Ops[:len(s.Ops)-1]
 	}

@@ -6,7 +6,8 @@
 //
 // Machines are shared. A canary, the baseline network, runs between the turns: turns beside a slow canary are rejected,
 // counted and repeated, and accepted ones are scaled by the canary's ratio to its quiet level, so that a slow drift of the
-// clock cancels. Table, verification and comparison all use this one estimator.
+// clock cancels. Table, verification and comparison all use this one estimator. On a GPU whose card can be read, samples taken under
+// a throttle reason are rejected, too.
 //
 // A Table and its Predictor may be used by several goroutines as long as none of them fills the table.
 package latency
@@ -16,6 +17,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/segnas/segnas/nas/nvml"
 	"github.com/segnas/segnas/nas/space"
 )
 
@@ -28,6 +30,9 @@ type Identity struct {
 	// Precision is the session's numbers where they are not float32: "bf16".
 	Precision string `json:"precision,omitempty"`
 	Library   string `json:"library,omitempty"` // stamp of the library that ran
+	// GPU is the backend's own line on its device, where that is not the CPU, and Card what NVML knows of it, if anything.
+	GPU  string    `json:"gpu,omitempty"`
+	Card nvml.Info `json:"card,omitzero"`
 }
 
 // String is the canonical text, such as "cpu AMD EPYC 7B13, isa avx2, 2 threads, library 3f9a".
@@ -42,10 +47,35 @@ func (id Identity) String() string {
 // device is the canonical text without the library's stamp: what a table belongs to.
 func (id Identity) device() string {
 	text := fmt.Sprintf("%s %s, isa %s, %d threads", id.Kind, id.CPU, id.ISA, id.Threads)
+	switch {
+	case id.Card != nvml.Info{}:
+		text = id.Kind + " " + id.Card.String()
+	case id.GPU != "":
+		text = id.Kind + " " + id.GPU
+	}
 	if id.Precision != "" {
 		text += ", " + id.Precision
 	}
 	return text
+}
+
+// differs tells in words why times of one device do not hold for another; nil: they do. What one of them does not know is not held
+// against the other: a GPU without libnvidia-ml has no UUID and no driver version.
+func (id Identity) differs(other Identity) error {
+	same := id.device() == other.device()
+	if id.GPU != "" && other.GPU != "" {
+		same = id.Kind == other.Kind && id.Precision == other.Precision && id.GPU == other.GPU
+		if same && id.Card.UUID != "" && other.Card.UUID != "" {
+			same = id.Card.UUID == other.Card.UUID
+		}
+	}
+	if !same {
+		return fmt.Errorf("it was measured on %s, and this is %s", id.device(), other.device())
+	}
+	if has, now := id.Card.Driver, other.Card.Driver; has != now && has != "" && now != "" {
+		return fmt.Errorf("it was measured with driver %s, and %s now has driver %s, whose times may be others", has, other.Card.Name, now)
+	}
+	return nil
 }
 
 // Setup is everything that a measured time depends on beside the architecture.
@@ -57,7 +87,8 @@ type Setup struct {
 	Batch    int           `json:"batch"`
 }
 
-// Sample is one run of a network.
+// Sample is one run of a network. A device with a clock of its own stamps by that: on a GPU, Total is the time from the event ahead of
+// the first operation to that behind the last, and Ops are the times between the events at their ends, so that launching is in neither.
 type Sample struct {
 	Total time.Duration
 	Ops   []time.Duration // one per entry of space.Network.Ops, in order, stamped inside the whole run
@@ -84,6 +115,7 @@ type Options struct {
 	Attempts  int           // turns at most, in multiples of Rounds: 3
 	Together  int           // networks open at once, beside the canary: 4
 	Interval  time.Duration // wanted time between two canaries, which bounds how short a disturbance is noticed: 250 ms
+	Energy    time.Duration // how long each network runs for its energy, where the card counts that: not at all
 
 	Progress func(done, total int, note string) // called after every round; done never falls
 	Now      func() time.Time                   // the clock of the entries' dates: time.Now

@@ -17,12 +17,14 @@ const format = "segnas-latency-1"
 type header struct {
 	Format string `json:"format"`
 	Setup
+	Card *CardConditions `json:"card,omitempty"` // when the table was begun
 }
 
 // Origin is when and with what an entry was measured.
 type Origin struct {
-	Library string        `json:"library"`   // stamp of the library: entries of another are stale
-	Canary  time.Duration `json:"canary_ns"` // quiet level to which the times are scaled
+	Library string        `json:"library"`          // stamp of the library: entries of another are stale
+	Canary  time.Duration `json:"canary_ns"`        // quiet level to which the times are scaled
+	SMMHz   int           `json:"sm_mhz,omitempty"` // median clock of a GPU's multiprocessors
 	At      time.Time     `json:"at"`
 }
 
@@ -95,7 +97,7 @@ func decode(text []byte) (*Entry, *networkLine, error) {
 		if err := json.Unmarshal(text, n); err != nil {
 			return nil, nil, err
 		}
-		if !n.Total.valid() || !n.Searched.valid() || !n.Origin.valid() {
+		if !n.Total.valid() || !n.Searched.valid() || !n.Origin.valid() || !(n.Joules >= 0) {
 			return nil, nil, fmt.Errorf("times of network %s are impossible", n.Arch)
 		}
 		return nil, n, nil

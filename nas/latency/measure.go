@@ -15,6 +15,8 @@ type Measurement struct {
 	Arch     space.Arch `json:"arch"`
 	Total    Stats      `json:"total"`    // the whole run
 	Searched Stats      `json:"searched"` // the searched blocks of it together
+	// Joules is the energy of a picture, idle parts of the card included, where the card counts it.
+	Joules float64 `json:"joules,omitempty"`
 }
 
 // MeasureNetworks measures networks in turns, Options.Together of them at a time, by the table's own estimator. The result has an
@@ -51,8 +53,11 @@ func measureEach(ctx context.Context, dev Device, setup Setup, archs []space.Arc
 	if err != nil {
 		return nil, Conditions{}, err
 	}
-	defer func() { err = errors.Join(err, b.close()) }()
+	defer func() { err = errors.Join(b.watch.explain(err), b.close()) }()
 	total, most := b.opt.Rounds*len(archs), 0
+	if err := b.watch.settle(ctx, b.base, func(note string) { b.opt.Progress(0, total, note) }); err != nil {
+		return nil, Conditions{}, err
+	}
 	var levels []float64 // quiet level to which each measurement is scaled
 	groups := evenly(archs, b.opt.Together)
 	for i, group := range groups {
@@ -116,7 +121,7 @@ func (b *bench) measurement(n *network) Measurement {
 	}
 	total.rejected = n.rejected * b.opt.Take
 	searched.rejected = total.rejected
-	return Measurement{Arch: n.arch, Total: total.stats(), Searched: searched.stats()}
+	return Measurement{Arch: n.arch, Total: total.stats(), Searched: searched.stats(), Joules: n.joules}
 }
 
 // searchedPart is the time of the searched blocks in one run of the operations.

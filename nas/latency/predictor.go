@@ -19,6 +19,7 @@ type Predictor struct {
 	ns       map[string]float64 // by key, at the canary's level
 	whole    float64            // intercepts in nanoseconds
 	searched float64
+	energy   energyModel
 }
 
 // Predictor makes a predictor. Entries of different passes are brought to the quietest pass's canary level. The intercept of the
@@ -40,6 +41,7 @@ func (t *Table) Predictor() (*Predictor, error) {
 			p.ns[key] = p.level(e.Stats, e.Origin)
 		}
 	}
+	p.fitEnergy(t)
 	return p, p.fit(t)
 }
 

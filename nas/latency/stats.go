@@ -15,7 +15,7 @@ type Stats struct {
 	P99       time.Duration `json:"p99_ns"`
 	RawMedian time.Duration `json:"raw_median_ns"` // as the clock gave them
 	N         int           `json:"n"`             // accepted samples
-	Rejected  int           `json:"rejected"`      // samples thrown away beside a slow canary
+	Rejected  int           `json:"rejected"`      // samples thrown away beside a slow canary or under a throttle reason
 }
 
 func (s Stats) valid() bool {

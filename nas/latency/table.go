@@ -138,8 +138,8 @@ func (t *Table) keep(e *Entry, n *networkLine) {
 
 // matches tells in words where a table's setup differs from the wanted one; the library's stamp is the entries' affair.
 func (s Setup) matches(want Setup) error {
-	if has, wants := s.Identity.device(), want.Identity.device(); has != wants {
-		return fmt.Errorf("it was measured on %s, and this is %s", has, wants)
+	if err := s.Identity.differs(want.Identity); err != nil {
+		return err
 	}
 	if s.H != want.H || s.W != want.W || s.Batch != want.Batch {
 		return fmt.Errorf("it is of %d x %dx%d pictures, and %d x %dx%d are asked for", s.Batch, s.H, s.W, want.Batch, want.H, want.W)
@@ -220,6 +220,9 @@ func (t *Table) unmeasured(sp space.Space) []space.Arch {
 func (t *Table) Fill(ctx context.Context, dev Device, sp space.Space, opt Options) (Conditions, error) {
 	_, cond, err := measureEach(ctx, dev, t.setup, t.unmeasured(sp), opt, t.append)
 	if err != nil {
+		if t.whole > 0 && !errors.Is(err, context.Canceled) {
+			err = fmt.Errorf("%w; finished entries are kept", err)
+		}
 		return cond, fmt.Errorf("fill latency table %s: %w", t.path, err)
 	}
 	return cond, nil
@@ -229,7 +232,7 @@ func (t *Table) Fill(ctx context.Context, dev Device, sp space.Space, opt Option
 func (t *Table) append(b *bench, nets []*network, ms []Measurement) error {
 	var lines []byte
 	if t.whole == 0 {
-		h := header{Format: format, Setup: t.setup}
+		h := header{Format: format, Setup: t.setup, Card: b.watch.conditions()}
 		h.Identity.Library = ""
 		line, err := seal(h)
 		if err != nil {
@@ -237,7 +240,7 @@ func (t *Table) append(b *bench, nets []*network, ms []Measurement) error {
 		}
 		lines = line
 	}
-	from := Origin{Library: t.setup.Identity.Library, Canary: duration(b.canary.quiet()), At: b.opt.Now().UTC()}
+	from := Origin{Library: t.setup.Identity.Library, Canary: duration(b.canary.quiet()), SMMHz: b.watch.smMHz(), At: b.opt.Now().UTC()}
 	pools := poolByKey(b, nets)
 	var entries []Entry
 	for _, key := range slices.Sorted(maps.Keys(pools)) {

@@ -41,7 +41,7 @@ type Store struct {
 }
 
 // NewStore returns an empty store. Weights are drawn from rng (He et al. 2015, fan-in); with a nil rng they stay zero until copied or
-// loaded. The first failure while parameters are made is kept: check Err before use.
+// loaded. The first failure while parameters are made is kept: call Finish before use.
 func NewStore(ctx *gobind.Context, rng *rand.Rand) (*Store, error) {
 	stream, err := ctx.NewStream()
 	if err != nil {
@@ -52,6 +52,14 @@ func NewStore(ctx *gobind.Context, rng *rand.Rand) (*Store, error) {
 
 // Err returns the first failure.
 func (s *Store) Err() error { return s.err }
+
+// Finish waits until the parameters have their first values, so that any stream may use them, and returns the first failure.
+func (s *Store) Finish() error {
+	if s.err == nil {
+		s.note(s.stream.Synchronize())
+	}
+	return s.err
+}
 
 // Close releases the parameters' memory.
 func (s *Store) Close() {

@@ -21,6 +21,7 @@ type Row struct {
 	Q1MS        float64 `json:"q1_ms,omitempty"`        // quartiles of the measured time
 	Q3MS        float64 `json:"q3_ms,omitempty"`        //
 	P99MS       float64 `json:"p99_ms,omitempty"`       // 99th percentile of the measured time
+	Joules      float64 `json:"joules,omitempty"`       // energy of a picture, measured
 	Samples     int     `json:"samples,omitempty"`      // accepted runs behind the measured time
 	FPS         float64 `json:"fps,omitempty"`          // pictures per second
 	WithinLimit *bool   `json:"within_limit,omitempty"` // nil without a limit
@@ -30,7 +31,7 @@ type Row struct {
 const unknown = "–"
 
 // header of the comparison; cells gives a row's texts in this order.
-var header = []string{"network", "mIoU %", "GMACs", "params M", "predicted ms", "measured ms", "quartiles", "FPS", "in limit", "architecture"}
+var header = []string{"network", "mIoU %", "GMACs", "params M", "predicted ms", "measured ms", "quartiles", "FPS", "J/picture", "in limit", "architecture"}
 
 func (r Row) cells() []string {
 	within := unknown
@@ -47,7 +48,7 @@ func (r Row) cells() []string {
 	}
 	return []string{
 		r.Name, r.miou(), scaled(r.MACs, 1e9), scaled(r.Params, 1e6), significant(r.PredictedMS), significant(r.MeasuredMS), quartiles,
-		significant(r.FPS), within, arch,
+		significant(r.FPS), r.joules(), within, arch,
 	}
 }
 
@@ -59,6 +60,13 @@ func (r Row) miou() string {
 		return fmt.Sprintf("%.1f ± %.1f", 100*r.MIoU, 100*r.MIoUSpread)
 	}
 	return fmt.Sprintf("%.1f", 100*r.MIoU)
+}
+
+func (r Row) joules() string {
+	if r.Joules <= 0 {
+		return unknown
+	}
+	return fmt.Sprintf("%.3g", r.Joules)
 }
 
 func scaled(n int64, unit float64) string {

@@ -97,6 +97,8 @@ type Limits struct {
 	// Memory and Weights are bytes of the deployed network on this machine: the peak of its activations with scratch, and its packed weights.
 	Memory  float64 `json:"memory_bytes,omitempty"`
 	Weights float64 `json:"weight_bytes,omitempty"`
+	// Energy is joules of a picture, on a GPU whose card counts them.
+	Energy float64 `json:"energy_joules,omitempty"`
 }
 
 // latencyShare is the default latency limit: the baseline's over this.
@@ -124,7 +126,7 @@ func (c Config) Validate() error {
 	if !(c.Limits.Margin >= 0 && c.Limits.Margin < 1) {
 		return misuse.Errorf("a latency margin of %g; give a share from 0 to less than 1", c.Limits.Margin)
 	}
-	for _, limit := range []float64{c.Limits.Latency, c.Limits.MACs, c.Limits.Params, c.Limits.Memory, c.Limits.Weights} {
+	for _, limit := range []float64{c.Limits.Latency, c.Limits.MACs, c.Limits.Params, c.Limits.Memory, c.Limits.Weights, c.Limits.Energy} {
 		if !(limit >= 0) || math.IsInf(limit, 0) {
 			return misuse.Errorf("a limit of %g; give a number above 0, or 0 for none", limit)
 		}

@@ -23,6 +23,7 @@ type Found struct {
 	L2       int              `json:"l2_bytes"`         // of a core; -1 where not known
 	L3       int              `json:"l3_bytes"`
 	Backends []string         `json:"backends"` // what was looked for, and why it is or is not there
+	CUDA     []Part           `json:"cuda"`     // what a run on a GPU consists of
 	Advice   []string         `json:"advice"`   // what to type to get what is missing
 }
 
@@ -47,21 +48,37 @@ func Devices(_ context.Context, args []string, s Streams) error {
 		return err
 	}
 	defer m.close()
-	f := Found{
-		Device: m.identity, ISAs: gobind.AvailableISAs(), BF16: m.context.BF16(), Cores: cpuid.CPU.PhysicalCores, L2: cpuid.CPU.Cache.L2, L3: cpuid.CPU.Cache.L3,
-		Backends: strings.Split(strings.TrimSpace(gobind.DescribeBackends(o.machine.pluginDir)), "\n"),
-	}
-	f.Advice = []string{
-		"go run ./tools/profile --size 360x480 --verify 50   measures this device",
-		"SEGNAS_ISA=" + f.ISAs[0] + " or --isa " + f.ISAs[0] + "   caps the instruction set; --threads N the threads",
-		"make cuda   builds the GPU backend where the CUDA toolkit is installed; SEGNAS_PLUGIN_DIR names another place of it",
-	}
+	f := find(m, o.machine.pluginDir)
 	if o.json {
 		return printJSON(s.Out, f)
 	}
-	fmt.Fprintf(s.Out, "processor         %s, %s/%s, %d cores, %d threads in use\n", m.identity.CPU, runtime.GOOS, runtime.GOARCH, f.Cores, m.identity.Threads)
+	f.print(s)
+	return nil
+}
+
+func find(m *machine, pluginDir string) Found {
+	f := Found{
+		Device: m.identity, ISAs: gobind.AvailableISAs(), BF16: m.context.BF16(), Cores: cpuid.CPU.PhysicalCores, L2: cpuid.CPU.Cache.L2, L3: cpuid.CPU.Cache.L3,
+		Backends: strings.Split(strings.TrimSpace(gobind.DescribeBackends(pluginDir)), "\n"),
+	}
+	f.CUDA = cudaParts(f.Backends)
+	for _, p := range f.CUDA {
+		if p.Missing {
+			f.Advice = append(f.Advice, p.Type)
+		}
+	}
+	f.Advice = append(f.Advice,
+		command("profile")+" --size 360x480 --verify 50   measures this device",
+		"--device cpu or --device cuda:0   chooses the device, in every tool",
+		"SEGNAS_ISA="+f.ISAs[0]+" or --isa "+f.ISAs[0]+"   caps the instruction set; --threads N the threads",
+	)
+	return f
+}
+
+func (f Found) print(s Streams) {
+	fmt.Fprintf(s.Out, "processor         %s, %s/%s, %d cores, %d threads in use\n", f.Device.CPU, runtime.GOOS, runtime.GOARCH, f.Cores, f.Device.Threads)
 	fmt.Fprintf(s.Out, "caches            L2 %d KiB a core, L3 %d KiB\n", f.L2>>10, f.L3>>10)
-	fmt.Fprintf(s.Out, "instruction sets  %s; in use: %s\n", strings.Join(f.ISAs, ", "), m.identity.ISA)
+	fmt.Fprintf(s.Out, "instruction sets  %s; in use: %s\n", strings.Join(f.ISAs, ", "), f.Device.ISA)
 	precisions := "f32 (bf16 needs AVX-512 BF16)"
 	if f.BF16 {
 		precisions = "f32, bf16"
@@ -71,8 +88,10 @@ func Devices(_ context.Context, args []string, s Streams) error {
 	for _, line := range f.Backends {
 		fmt.Fprintf(s.Out, "backend           %s\n", line)
 	}
+	for _, p := range f.CUDA {
+		fmt.Fprintf(s.Out, "%-17s %s\n", p.Name, p.State)
+	}
 	for _, line := range f.Advice {
 		fmt.Fprintf(s.Out, "to type           %s\n", line)
 	}
-	return nil
 }

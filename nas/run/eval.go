@@ -51,6 +51,9 @@ func Evaluate(ctx context.Context, args []string, s Streams) error {
 	if err != nil {
 		return err
 	}
+	if gobind.Precision(o.machine.precision) != gobind.Float32 {
+		o.machine.sessions = "evaluate a deployed network"
+	}
 	m, err := openMachine(o.machine, s.Err)
 	if err != nil {
 		return err

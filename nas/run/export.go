@@ -94,6 +94,9 @@ func Export(ctx context.Context, args []string, s Streams) error {
 	if err != nil {
 		return err
 	}
+	if o.verify {
+		o.machine.sessions = "verify against"
+	}
 	m, err := openMachine(o.machine, s.Err)
 	if err != nil {
 		return err

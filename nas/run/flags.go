@@ -147,6 +147,7 @@ func searchFlags(fs *pflag.FlagSet, c *Config) {
 	fs.Var(countFlag{&c.Limits.Params}, "limit-params", "most parameters, such as 900k")
 	fs.Var(countFlag{&c.Limits.Memory}, "limit-memory", "most bytes of the deployed network's activations, such as 20M")
 	fs.Var(countFlag{&c.Limits.Weights}, "limit-weights", "most bytes of the deployed network's packed weights, such as 3M")
+	fs.Var(countFlag{&c.Limits.Energy}, "limit-energy", "most joules of a picture, such as 0.25, on a GPU whose card counts them")
 	fs.IntVar(&c.TableRounds, "table-rounds", c.TableRounds, "measuring turns behind the latency table")
 	fs.IntVar(&c.FinalRounds, "final-rounds", c.FinalRounds, "measuring turns of the final networks")
 	fs.IntVar(&c.VerifyNetworks, "verify-networks", c.VerifyNetworks, "random networks to verify the latency table with; 0 for none")

@@ -10,9 +10,17 @@ import (
 	"github.com/segnas/segnas/nas/supernet"
 )
 
+// needs refuses limits that this machine cannot tell costs for, before anything is measured.
+func (l Limits) needs(m *machine) error {
+	if l.Energy > 0 && (m.card == nil || !m.identity.Card.Energy) {
+		return misuse.Errorf("--limit-energy: %s has no energy counter that could be read; it takes an NVIDIA GPU, from Volta on, with libnvidia-ml", m.processor())
+	}
+	return nil
+}
+
 // limits returns what bounds the search: the latency always, by the table's predictions and less the margin; multiply-adds,
-// parameters, and the deployed network's memory and weights where given; and the latency that was asked for, in milliseconds. A limit that no network can meet is misuse; the
-// margin gives way before that.
+// parameters, the deployed network's memory and weights, and its energy where given; and the latency that was asked for, in milliseconds.
+// A limit that no network can meet is misuse; the margin gives way before that.
 func limits(c Config, net space.Network, m *machine, predictor *latency.Predictor) (list []search.Limit, asked float64, err error) {
 	if asked, err = askedLatency(c, predictor); err != nil {
 		return nil, 0, err
@@ -48,6 +56,9 @@ func limits(c Config, net space.Network, m *machine, predictor *latency.Predicto
 			b, err := memory(a)
 			return float64(b[1]), err
 		}})
+	}
+	if c.Limits.Energy > 0 {
+		list = append(list, search.Limit{Name: "energy", Unit: "J", Max: c.Limits.Energy, Cost: predictor.PredictEnergy})
 	}
 	return list, asked, feasible(c.Space, list)
 }

@@ -1,8 +1,10 @@
 package run
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"strings"
 
@@ -12,14 +14,28 @@ import (
 	"github.com/segnas/segnas/gobind"
 	"github.com/segnas/segnas/nas/latency"
 	"github.com/segnas/segnas/nas/misuse"
+	"github.com/segnas/segnas/nas/nvml"
+	"github.com/segnas/segnas/nas/space"
+	"github.com/segnas/segnas/nas/supernet"
 )
+
+const (
+	cpuDevice  = "cpu"
+	autoDevice = "auto" // firstGPU, where it does all that the tool takes, else the CPU
+	firstGPU   = "cuda:0"
+)
+
+// deviceVariable is --device where that is not given.
+const deviceVariable = "SEGNAS_DEVICE"
 
 // machineOptions choose the device. They are no part of a run's Config.
 type machineOptions struct {
+	device    string
 	threads   int
 	isa       string
 	pluginDir string
 	precision precisionFlag // of deployed networks
+	sessions  string        // what the tool needs deployed networks for, if it does
 }
 
 // precisionFlag is the precision of deployed networks. Training is float32 always.
@@ -45,6 +61,8 @@ func deployedFlags(fs *pflag.FlagSet, o *machineOptions) {
 }
 
 func machineFlags(fs *pflag.FlagSet, o *machineOptions) {
+	fs.StringVar(&o.device, "device", cmp.Or(os.Getenv(deviceVariable), autoDevice),
+		"cpu, cuda:0 (any number), or auto: cuda:0 where it is there and does all that this takes, else cpu; "+deviceVariable+" says it for every tool")
 	fs.IntVar(&o.threads, "threads", 0, "worker threads (default: one per processor)")
 	fs.StringVar(&o.isa, "isa", "", "cap on the instruction set: "+strings.Join(gobind.AvailableISAs(), ", ")+" (default: the last)")
 }
@@ -55,6 +73,8 @@ type machine struct {
 	stream   *gobind.Stream
 	identity latency.Identity
 	session  gobind.SessionOptions // of deployed networks
+	card     nvml.Card             // of a GPU whose clocks can be read, else nil
+	release  func()                // of card
 }
 
 // openMachine opens the device, after a check that the program is built from the sources beside it, and prints the tool's
@@ -63,11 +83,8 @@ func openMachine(o machineOptions, out io.Writer) (*machine, error) {
 	if err := gobind.CheckStamp(); err != nil {
 		return nil, err
 	}
-	context, err := gobind.NewContext(gobind.Options{Threads: o.threads, ISA: o.isa, PluginDir: o.pluginDir})
+	context, device, why, err := chooseContext(o)
 	if err != nil {
-		if gobind.StatusOf(err) == gobind.InvalidArgument {
-			return nil, misuse.Errorf("%w", err)
-		}
 		return nil, err
 	}
 	stream, err := context.NewStream()
@@ -75,24 +92,104 @@ func openMachine(o machineOptions, out io.Writer) (*machine, error) {
 		context.Close()
 		return nil, err
 	}
-	m := &machine{context: context, stream: stream, identity: latency.Identity{
-		Kind: context.Device(), CPU: cpuName(), ISA: context.ISA(), Threads: context.Threads(), Library: gobind.Stamp(),
+	m := &machine{context: context, stream: stream, release: func() {}, identity: latency.Identity{
+		Kind: cpuDevice, CPU: cpuName(), ISA: context.ISA(), Threads: context.Threads(), Library: gobind.Stamp(),
 	}}
-	if m.session.Precision = gobind.Precision(o.precision); m.session.Precision != gobind.Float32 {
-		m.identity.Precision = m.session.Precision.String()
-		if !context.BF16() {
-			m.close()
-			return nil, misuse.Errorf("--precision %v: isa %s on this processor (%s) has no products of bfloat16s, which are part of AVX-512 BF16",
-				m.session.Precision, m.identity.ISA, m.identity.CPU)
+	clocks := ""
+	if device != cpuDevice {
+		m.identity.Kind, _, _ = strings.Cut(device, ":")
+		m.identity.GPU = context.Device()
+		if m.identity.Kind == "cuda" { // the only kind that NVML knows
+			clocks = m.watch(openCards)
 		}
 	}
-	fmt.Fprintf(out, "segnas %s on %v; backends: %s\n", gobind.Version(), m.identity, backends(o.pluginDir))
+	if m.session.Precision = gobind.Precision(o.precision); m.session.Precision != gobind.Float32 {
+		m.identity.Precision = m.session.Precision.String()
+		if err := m.checkBF16(); err != nil {
+			m.close()
+			return nil, err
+		}
+	}
+	fmt.Fprintf(out, "segnas %s on %v%s; backends: %s\n%s", gobind.Version(), m.identity, why, backends(o.pluginDir), clocks)
 	return m, nil
 }
 
+// chooseContext opens the device that the options name; why explains the choice that was left to auto.
+func chooseContext(o machineOptions) (x *gobind.Context, device, why string, err error) {
+	if o.device != autoDevice && o.device != "" {
+		x, err = openContext(o, o.device)
+		return x, o.device, "", err
+	}
+	x, gpuErr := openContext(o, firstGPU)
+	if gpuErr == nil {
+		return x, firstGPU, " (auto: " + firstGPU + " is there)", nil
+	}
+	x, err = openContext(o, cpuDevice)
+	reason := gpuErr.Error()
+	if gobind.StatusOf(gpuErr) == gobind.BackendMissing { // the backends that follow in the line say more
+		reason = "no " + firstGPU
+	}
+	return x, cpuDevice, " (auto: " + reason + ")", err
+}
+
+// openContext opens a device. One that is not there, or that lacks what the tool needs, is misuse that says what to type.
+func openContext(o machineOptions, device string) (*gobind.Context, error) {
+	x, err := gobind.NewContext(gobind.Options{Device: device, Threads: o.threads, ISA: o.isa, PluginDir: o.pluginDir})
+	switch gobind.StatusOf(err) {
+	case gobind.OK:
+	case gobind.InvalidArgument:
+		return nil, misuse.Errorf("%w", err)
+	case gobind.BackendMissing:
+		return nil, misuse.Errorf("--device %s: %w; %s says what to type, --device cpu works without", device, err, command("devices"))
+	default:
+		return nil, err
+	}
+	if o.sessions == "" || device == cpuDevice {
+		return x, nil
+	}
+	_, _, err = x.MeasureSession(supernet.Outline(space.DefaultNetwork(2), space.Baseline()), 1, 32, 64, pictureChannels, gobind.SessionOptions{})
+	if gobind.StatusOf(err) == gobind.NoKernel {
+		x.Close()
+		return nil, misuse.Errorf("%s has no sessions yet, which this needs to %s; train has --device %s, and for this type --device cpu", device, o.sessions, device)
+	}
+	return x, nil
+}
+
+// checkBF16 refuses a precision that the device's sessions do not have.
+func (m *machine) checkBF16() error {
+	switch {
+	case m.context.BF16():
+		return nil
+	case m.identity.Kind != cpuDevice:
+		return misuse.Errorf("--precision %v: %s has no sessions of bfloat16s; --device cpu may have", m.session.Precision, m.identity.GPU)
+	}
+	return misuse.Errorf("--precision %v: isa %s on this processor (%s) has no products of bfloat16s, which are part of AVX-512 BF16",
+		m.session.Precision, m.identity.ISA, m.identity.CPU)
+}
+
 func (m *machine) close() {
+	m.release()
 	m.stream.Close()
 	m.context.Close()
+}
+
+// arithmetic names what decides a result's last bits.
+func (m *machine) arithmetic() string {
+	if m.identity.Kind == cpuDevice {
+		return m.identity.ISA
+	}
+	return m.identity.Kind + " " + m.identity.GPU
+}
+
+// processor names what computes, for a person and for a file's name.
+func (m *machine) processor() string {
+	switch {
+	case m.identity.Kind == cpuDevice:
+		return m.identity.CPU
+	case m.card != nil:
+		return m.identity.Card.Name
+	}
+	return m.identity.GPU
 }
 
 // cpuName is the processor's own name for itself, or its architecture's where it has none.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/segnas/segnas/gobind"
 	"github.com/segnas/segnas/nas/misuse"
 )
 
@@ -45,6 +46,9 @@ func Exit(err error, stderr io.Writer) int {
 	case errors.Is(err, context.Canceled):
 		fmt.Fprintf(stderr, "interrupted: %v\n", err)
 		return ExitInterrupted
+	case gobind.StatusOf(err) == gobind.NoKernel:
+		fmt.Fprintf(stderr, "error: %v; this device cannot do it yet, --device cpu can\n", err)
+		return ExitMisuse
 	case misuse.Is(err):
 		fmt.Fprintf(stderr, "error: %v\n", err)
 		return ExitMisuse

@@ -31,7 +31,7 @@ func (p *pipeline) measure(ctx context.Context, all []*finalNetwork) (*measured,
 	device := p.machine.device()
 	bar := NewProgress(p.streams.Err, "measure", "turns", 0, 0)
 	var err error
-	m.Networks, m.Conditions, err = latency.MeasureNetworks(ctx, device, p.table.Setup(), archs, measuring(bar, p.cfg.FinalRounds))
+	m.Networks, m.Conditions, err = latency.MeasureNetworks(ctx, device, p.table.Setup(), archs, withEnergy(measuring(bar, p.cfg.FinalRounds)))
 	if err != nil {
 		return nil, err
 	}
@@ -59,6 +59,15 @@ func measuring(bar *Progress, rounds int) latency.Options {
 		bar.SetTotal(total)
 		bar.Set(done, note)
 	}}
+}
+
+// energySpan is how long a network runs for its energy. Counters move in steps of up to a tenth of a second.
+const energySpan = 3 * time.Second
+
+// withEnergy has the energy measured too, where the device counts it.
+func withEnergy(o latency.Options) latency.Options {
+	o.Energy = energySpan
+	return o
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

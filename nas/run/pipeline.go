@@ -103,7 +103,7 @@ func fillTable(ctx context.Context, table *latency.Table, m *machine, sp space.S
 		return nil
 	}
 	bar := NewProgress(s.Err, "table", "turns", 0, 0)
-	if _, err := table.Fill(ctx, m.device(), sp, measuring(bar, rounds)); err != nil {
+	if _, err := table.Fill(ctx, m.device(), sp, withEnergy(measuring(bar, rounds))); err != nil {
 		return err
 	}
 	bar.Finish(fmt.Sprintf("%d entries", len(table.Entries())))

@@ -17,7 +17,7 @@ type planned struct {
 	Asked    Config        `json:"asked"`
 	Budget   time.Duration `json:"budget_ns,omitempty"`
 	Config   Config        `json:"config"` // Asked, with its counts fitted to the budget
-	ISA      string        `json:"isa"`    // other instruction sets give other bits
+	ISA      string        `json:"isa"`    // or the GPU: others give other bits
 	Speeds   Speeds        `json:"speeds"`
 	Estimate Estimate      `json:"estimate"`
 }
@@ -31,7 +31,7 @@ func (p *pipeline) plan(ctx context.Context, budget time.Duration) error {
 		return err
 	}
 	if found {
-		if err := old.accepts(p.cfg, budget, p.machine.identity.ISA); err != nil {
+		if err := old.accepts(p.cfg, budget, p.machine.arithmetic()); err != nil {
 			return misuse.Errorf("%s: %w; give another folder with --out, or remove this one, to begin another run", path, err)
 		}
 		fmt.Fprintf(p.streams.Err, "going on in %s\n", p.folder.path)
@@ -49,7 +49,7 @@ func (p *pipeline) plan(ctx context.Context, budget time.Duration) error {
 	if err != nil {
 		return err
 	}
-	next := planned{Asked: p.cfg, Budget: budget, Config: p.cfg, ISA: p.machine.identity.ISA, Speeds: speeds}
+	next := planned{Asked: p.cfg, Budget: budget, Config: p.cfg, ISA: p.machine.arithmetic(), Speeds: speeds}
 	if budget > 0 {
 		if next.Config, err = fit(p.cfg, speeds, budget); err != nil {
 			return err

@@ -31,7 +31,7 @@ func parseProfile(args []string, s Streams) (profileOptions, error) {
 	fs := pflag.NewFlagSet("profile", pflag.ContinueOnError)
 	fs.Var(sizeFlag{&o.height, &o.width}, "size", "network input, height x width")
 	fs.IntVar(&o.classes, "classes", o.classes, "classes that the network tells apart")
-	fs.StringVar(&o.table, "table", "", "table to make or complete (default: tables/CPU-ISA-PRECISION-THREADS-SIZE.jsonl)")
+	fs.StringVar(&o.table, "table", "", "table to make or complete (default: tables/PROCESSOR-PRECISION-SIZE.jsonl)")
 	fs.IntVar(&o.rounds, "rounds", o.rounds, "accepted measuring turns of every network")
 	fs.IntVar(&o.verify, "verify", 0, "verify the predictions on this many random networks")
 	fs.StringVar(&o.report, "report", "", "with --verify: HTML file for the plot (default: beside the table)")
@@ -56,14 +56,14 @@ func Profile(ctx context.Context, args []string, s Streams) error {
 	if err != nil {
 		return err
 	}
+	o.machine.sessions = "measure"
 	m, err := openMachine(o.machine, s.Err)
 	if err != nil {
 		return err
 	}
 	defer m.close()
 	if o.table == "" {
-		o.table = filepath.Join("tables", fmt.Sprintf("%s-%s-%v-%dthreads-%dx%d-%dclasses.jsonl",
-			fileName(m.identity.CPU), m.identity.ISA, m.session.Precision, m.identity.Threads, o.height, o.width, o.classes))
+		o.table = filepath.Join("tables", fmt.Sprintf("%s-%v-%dx%d-%dclasses.jsonl", m.fileName(), m.session.Precision, o.height, o.width, o.classes))
 	}
 	// The lock lies beside the table, in a folder that is made where needed.
 	lock, err := openFolder(filepath.Dir(o.table))
@@ -90,6 +90,15 @@ func Profile(ctx context.Context, args []string, s Streams) error {
 		return printTable(s.Out, table, o.json)
 	}
 	return verifyTable(ctx, table, m, sp, o, s)
+}
+
+// fileName names the device in a file's name: times on a CPU belong to an instruction set and a number of threads, too.
+func (m *machine) fileName() string {
+	name := fileName(m.processor())
+	if m.identity.Kind == cpuDevice {
+		name += fmt.Sprintf("-%s-%dthreads", m.identity.ISA, m.identity.Threads)
+	}
+	return name
 }
 
 // fileName turns a processor's name into a part of a file's.

@@ -81,8 +81,16 @@ func highlights(r Result) []report.Field {
 func (p *pipeline) conditions(m *measured) []report.Field {
 	id := p.machine.identity
 	c := m.Conditions
-	return []report.Field{
-		{Name: "device", Value: id.Kind + " " + id.CPU},
+	device := []report.Field{{Name: "device", Value: id.Kind + " " + p.machine.processor()}}
+	if id.GPU != "" {
+		device = append(device, report.Field{Name: "backend's words", Value: id.GPU}, report.Field{Name: "host", Value: id.CPU})
+	}
+	if k := c.Card; k != nil {
+		device = append(device, report.Field{Name: "driver", Value: id.Card.Driver, Note: id.Card.UUID}, report.Field{Name: "clocks",
+			Value: fmt.Sprintf("SM %d MHz, memory %d MHz", k.SMMHz, k.MemoryMHz), Note: fmt.Sprintf("SM from %d to %d MHz, up to %d C, %.0f W; %d turns rejected as throttled",
+				k.LeastSMMHz, k.MostSMMHz, k.Celsius, k.Watts, k.Throttled)})
+	}
+	return append(device, []report.Field{
 		{Name: "instruction set", Value: id.ISA},
 		{Name: "threads", Value: strconv.Itoa(id.Threads)},
 		{Name: "library", Value: id.Library},
@@ -90,7 +98,7 @@ func (p *pipeline) conditions(m *measured) []report.Field {
 		{Name: "settings", Value: p.cfg.Preset, Note: p.cfg.hash()},
 		{Name: "final measuring", Value: fmt.Sprintf("%d turns, %d rejected", c.Turns, c.Rejected),
 			Note: fmt.Sprintf("canary %.2f ms quiet, %.2f ms typical, %.2f ms worst; %.3f of the table's level", milliseconds(c.Quiet), milliseconds(c.Typical), milliseconds(c.Worst), m.Level)},
-	}
+	}...)
 }
 
 func (p *pipeline) planFields() []report.Field {

@@ -38,7 +38,7 @@ func (p *pipeline) result(found *search.Result, winner search.Evaluation, all []
 		Evaluated: len(found.All), Folder: p.folder.path, Report: p.folder.file(reportFile),
 	}
 	for i, f := range all {
-		row, err := p.row(f, m.Networks[i].Total)
+		row, err := p.row(f, m.Networks[i])
 		if err != nil {
 			return r, err
 		}
@@ -46,14 +46,15 @@ func (p *pipeline) result(found *search.Result, winner search.Evaluation, all []
 	}
 	model := p.folder.file(winnerModel)
 	r.Next = []string{
-		fmt.Sprintf("go run ./tools/segment --model %s PICTURE_OR_FOLDER", model),
-		fmt.Sprintf("go run ./tools/eval --model %s --data %s --format %s", model, p.cfg.Data, p.cfg.Format),
-		fmt.Sprintf("go run ./tools/profile --table %s --size %dx%d --classes %d --verify 50", p.folder.file(tableFile), p.cfg.Height, p.cfg.Width, p.net.Classes),
+		fmt.Sprintf("%s --model %s PICTURE_OR_FOLDER", command("segment"), model),
+		fmt.Sprintf("%s --model %s --data %s --format %s", command("eval"), model, p.cfg.Data, p.cfg.Format),
+		fmt.Sprintf("%s --table %s --size %dx%d --classes %d --verify 50", command("profile"), p.folder.file(tableFile), p.cfg.Height, p.cfg.Width, p.net.Classes),
 	}
 	return r, nil
 }
 
-func (p *pipeline) row(f *finalNetwork, t latency.Stats) (report.Row, error) {
+func (p *pipeline) row(f *finalNetwork, n latency.Measurement) (report.Row, error) {
+	t := n.Total
 	predicted, err := p.predictor.Predict(f.Arch)
 	if err != nil {
 		return report.Row{}, err
@@ -71,7 +72,7 @@ func (p *pipeline) row(f *finalNetwork, t latency.Stats) (report.Row, error) {
 		Name: f.Name, Arch: f.Arch.String(), MIoU: f.miou(),
 		MACs: p.net.MACs(f.Arch, p.cfg.Height, p.cfg.Width), Params: p.net.Params(f.Arch),
 		PredictedMS: predicted, MeasuredMS: ms, Q1MS: milliseconds(t.Q1), Q3MS: milliseconds(t.Q3), P99MS: milliseconds(t.P99),
-		Samples: t.N, FPS: 1000 / ms, WithinLimit: &within, Winner: f.Name == winnerName,
+		Joules: n.Joules, Samples: t.N, FPS: 1000 / ms, WithinLimit: &within, Winner: f.Name == winnerName,
 	}, nil
 }
 

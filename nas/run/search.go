@@ -59,11 +59,15 @@ func Search(ctx context.Context, args []string, s Streams) error {
 	if err != nil {
 		return err
 	}
+	o.machine.sessions = "measure networks"
 	m, err := openMachine(o.machine, s.Err)
 	if err != nil {
 		return err
 	}
 	defer m.close()
+	if err := o.cfg.Limits.needs(m); err != nil {
+		return err
+	}
 	p, err := openPipeline(o.cfg, m, s)
 	if err != nil {
 		return err
@@ -127,6 +131,9 @@ func (p *pipeline) run(ctx context.Context, o searchOptions) (Result, error) {
 		return Result{}, err
 	}
 	fmt.Fprintf(p.streams.Err, "limit: latency %.4g ms; the search keeps to %s\n", p.limitMS, limitsText(p.limits))
+	if p.cfg.Limits.Energy > 0 {
+		fmt.Fprintf(p.streams.Err, "limit: energies are predicted within %.1f %% on the networks behind the table\n", 100*p.predictor.EnergyError())
+	}
 	var super supernet.Model
 	err = p.stage(supernetName, func() (detail string, err error) {
 		super, err = p.supernet(ctx)

@@ -30,6 +30,9 @@ func TestMain(m *testing.M) {
 	if args := os.Getenv(childVariable); args != "" {
 		os.Exit(Exit(Search(context.Background(), strings.Split(args, "\n"), Streams{os.Stdout, os.Stderr}), os.Stderr))
 	}
+	if os.Getenv(deviceVariable) == "" { // the tests' expectations are the CPU's; device_test.go names other devices itself
+		os.Setenv(deviceVariable, cpuDevice)
+	}
 	code := m.Run()
 	if folder, err := uninterrupted(); err == nil {
 		os.RemoveAll(folder)

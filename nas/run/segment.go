@@ -96,6 +96,7 @@ func Segment(ctx context.Context, args []string, s Streams) error {
 	if err != nil {
 		return err
 	}
+	o.machine.sessions = "label pictures"
 	m, err := openMachine(o.machine, s.Err)
 	if err != nil {
 		return err

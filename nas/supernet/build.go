@@ -101,8 +101,9 @@ func (n *network) build(ctx *gobind.Context, net space.Network, rng *rand.Rand, 
 	n.head = [2]dwSep{newDWSep(s, "head.sep1", width, width, 1), newDWSep(s, "head.sep2", width, width, 1)}
 	n.logits = s.NewClassifier("head.classifier", width, net.Classes)
 	n.aux = [2]auxHead{newAuxHead(s, "aux.stem", space.StemChannels, net.Classes), newAuxHead(s, "aux.fuse", width, net.Classes)}
-	if s.Err() != nil {
+	if err := s.Finish(); err != nil {
 		s.Close()
+		return err
 	}
-	return s.Err()
+	return nil
 }

@@ -17,7 +17,8 @@ type NamedTensor struct {
 }
 
 // State returns a copy of a model's parameters and running statistics and, when wanted, the optimiser's momentum. The names are unique
-// within a model, and a sub-network that was cut out has the names of its supernet's parts.
+// within a model, and a sub-network that was cut out has the names of its supernet's parts. What other streams do to the model must be done:
+// streams do not wait for one another.
 func State(m Model, momentum bool) ([]NamedTensor, error) {
 	var state []NamedTensor
 	err := eachTensor(m, momentum, func(s *gobind.Stream, name string, t gobind.Tensor) error {
@@ -58,9 +59,17 @@ func Load(m Model, state []NamedTensor) error {
 			return err
 		}
 	}
-	return eachTensor(m, momentum, func(s *gobind.Stream, name string, t gobind.Tensor) error {
+	err = eachTensor(m, momentum, func(s *gobind.Stream, name string, t gobind.Tensor) error {
 		return gobind.Upload(s, t, given[name].Data)
 	})
+	if err != nil {
+		return err
+	}
+	s, err := streamOf(m)
+	if err != nil {
+		return err
+	}
+	return s.Synchronize()
 }
 
 // fits returns an error unless the entry can be loaded into t.

@@ -195,6 +195,9 @@ func (r *runningTraining) check(ctx context.Context) error {
 	if r.Check == nil || r.step <= r.checked || !dueAt(r.step, r.Checks, r.Schedule.Steps()) {
 		return nil
 	}
+	if err := r.worker.settle(); err != nil {
+		return err
+	}
 	miou, err := r.Check(ctx)
 	if err != nil {
 		return fmt.Errorf("evaluation after step %d: %w", r.step, err)
@@ -209,6 +212,9 @@ func dueAt(step, checks, steps int) bool {
 }
 
 func (r *runningTraining) save() error {
+	if err := r.worker.settle(); err != nil {
+		return err
+	}
 	c, err := Capture(r.Model, true)
 	if err != nil {
 		return err

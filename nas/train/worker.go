@@ -14,7 +14,7 @@ import (
 )
 
 // Worker trains and evaluates models on one device, one after the other. Its memory is kept from one to the next. One goroutine
-// uses it at a time.
+// uses it at a time. When a method returns, the device has done all that it was about.
 type Worker struct {
 	context   *gobind.Context
 	tape      *nn.Tape
@@ -157,12 +157,20 @@ func (w *Worker) forward(m supernet.Model, a space.Arch, b *data.Batch, mode nn.
 // training leaves behind are of other widths and depths too.
 func (w *Worker) Recalibrate(ctx context.Context, m supernet.Model, a space.Arch, feed Feed) error {
 	batch := 0
-	return feed.Each(ctx, func(b *data.Batch) error {
+	err := feed.Each(ctx, func(b *data.Batch) error {
 		_, _, err := w.forward(m, a, b, nn.Recalibrate(batch))
 		batch++
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	return w.settle()
 }
+
+// settle waits until the device has done what the worker asked of it. Models are copied, saved and cut on streams of their own, and streams
+// do not wait for one another.
+func (w *Worker) settle() error { return w.tape.Stream().Synchronize() }
 
 // Evaluate counts the pixels of a feed by true class and the class that a sub-network predicts with its running statistics.
 func (w *Worker) Evaluate(ctx context.Context, m supernet.Model, a space.Arch, feed Feed) (*metrics.Confusion, error) {

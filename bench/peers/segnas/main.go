@@ -28,6 +28,7 @@ type request struct {
 	Width     int    `json:"width"`
 	Threads   int    `json:"threads"`
 	Precision string `json:"precision"`
+	Device    string `json:"device"` // empty: cpu
 	Output    string `json:"output"`
 	Picture   string `json:"picture"` // file of float32 [Batch,Height,Width,3]
 	Labels    string `json:"labels"`  // file of uint8 [Batch,Height,Width], to train with
@@ -130,7 +131,10 @@ func (s *server) load(q *request) (reply, error) {
 	if !ok {
 		return nil, skip("has no " + q.Precision)
 	}
-	ctx, err := gobind.NewContext(gobind.Options{Threads: q.Threads, ISA: cap})
+	ctx, err := gobind.NewContext(gobind.Options{Threads: q.Threads, ISA: cap, Device: q.Device})
+	if gobind.StatusOf(err) == gobind.BackendMissing {
+		return nil, skip(err.Error())
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -144,11 +148,17 @@ func (s *server) load(q *request) (reply, error) {
 	if q.Work == "train" {
 		open = openTraining
 	}
-	if s.work, err = open(ctx, q, s); err != nil {
+	if s.work, err = open(ctx, q, s); err == nil {
+		err = s.work.run()
+	}
+	if gobind.StatusOf(err) == gobind.NoKernel {
+		return nil, skip(err.Error())
+	}
+	if err != nil {
 		return nil, err
 	}
-	if err := s.work.run(); err != nil {
-		return nil, err
+	if ctx.Device() != "cpu" {
+		return reply{"variant": ctx.Device()}, nil
 	}
 	return reply{"variant": ctx.ISA()}, nil
 }

@@ -38,10 +38,19 @@ func parameters(q *request) (reply, error) {
 		return nil, err
 	}
 	defer model.Close()
+	stream, err := ctx.NewStream()
+	if err != nil {
+		return nil, err
+	}
+	defer stream.Close()
 	var values []float32
 	var list []reply
 	for _, p := range model.Params() {
-		values = append(values, gobind.Host[float32](p.Value)...)
+		begin := len(values)
+		values = append(values, make([]float32, p.Value.Elements())...)
+		if err := gobind.Download(stream, values[begin:], p.Value); err != nil {
+			return nil, err
+		}
 		list = append(list, reply{"name": p.Name, "shape": p.Value.Shape[:p.Value.Rank], "decay": p.Decay})
 	}
 	o := train.DefaultOptimiser()
@@ -82,15 +91,20 @@ func openTraining(ctx *gobind.Context, q *request, s *server) (work, error) {
 		return nil, err
 	}
 	w.target.Ignore = ignored
-	copy(gobind.Host[float32](w.pictures), pictures)
-	if n := copy(gobind.Host[uint8](w.target.Labels), labels); n != len(labels) || n != w.target.Labels.Elements() {
+	if len(labels) != w.target.Labels.Elements() {
 		return nil, fmt.Errorf("%s has %d labels, should have %d", q.Labels, len(labels), w.target.Labels.Elements())
 	}
-	pictures = nil
-	s.settle()
 	if w.tape, err = nn.NewTape(ctx); err != nil {
 		return nil, err
 	}
+	if err := gobind.Upload(w.tape.Stream(), w.pictures, pictures); err != nil {
+		return nil, err
+	}
+	if err := gobind.Upload(w.tape.Stream(), w.target.Labels, labels); err != nil {
+		return nil, err
+	}
+	pictures = nil
+	s.settle()
 	w.model, err = newModel(ctx, q)
 	return w, err
 }
@@ -116,8 +130,10 @@ func (w *training) run() error {
 	}
 	w.steps++
 	sgd := nn.SGD{Momentum: float32(w.optimiser.Momentum), WeightDecay: float32(w.optimiser.WeightDecay)}
-	_, err := sgd.Step(w.tape, learningRate)
-	return err
+	if _, err := sgd.Step(w.tape, learningRate); err != nil {
+		return err
+	}
+	return w.tape.Stream().Synchronize()
 }
 
 func (w *training) answer(path string) (reply, error) {

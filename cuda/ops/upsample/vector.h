@@ -1,0 +1,49 @@
+// What a thread of the resizing kernels holds of a pixel: one channel, or four that lie aligned. How the bytes move never changes a sum.
+#pragma once
+#include "../../plugin/interpolation.h"
+
+namespace segnas::gpu {
+
+template <int kWidth>
+struct Channels {
+  float at[kWidth];
+};
+
+template <int kWidth>
+SEGNAS_DEVICE Channels<kWidth> load_channels(const float *from) {
+  Channels<kWidth> v;
+  if constexpr (kWidth == 4) {
+    const Float4 whole = *reinterpret_cast<const Float4 *>(from);
+    v.at[0] = whole.x, v.at[1] = whole.y, v.at[2] = whole.z, v.at[3] = whole.w;
+  } else {
+    for (int i = 0; i < kWidth; i++) v.at[i] = from[i];
+  }
+  return v;
+}
+
+template <int kWidth>
+SEGNAS_DEVICE void store_channels(float *to, const Channels<kWidth> &v) {
+  if constexpr (kWidth == 4) {
+    *reinterpret_cast<Float4 *>(to) = {v.at[0], v.at[1], v.at[2], v.at[3]};
+  } else {
+    for (int i = 0; i < kWidth; i++) to[i] = v.at[i];
+  }
+}
+
+// w0 a + w1 b, each product and the sum rounded, as on the CPU.
+template <int kWidth>
+SEGNAS_DEVICE Channels<kWidth> lerp(float w0, const Channels<kWidth> &a, float w1, const Channels<kWidth> &b) {
+  Channels<kWidth> v;
+  for (int i = 0; i < kWidth; i++) v.at[i] = w0 * a.at[i] + w1 * b.at[i];
+  return v;
+}
+
+template <int kWidth>
+SEGNAS_DEVICE void add_product(Channels<kWidth> *sum, float weight, const Channels<kWidth> &v) {
+  for (int i = 0; i < kWidth; i++) sum->at[i] += weight * v.at[i];
+}
+
+// Whether every pixel's channels can be moved four at a time.
+inline bool in_fours(const Rows &rows) { return reinterpret_cast<uintptr_t>(rows.at) % sizeof(Float4) == 0 && rows.pitch % 4 == 0; }
+
+}  // namespace segnas::gpu
