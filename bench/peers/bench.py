@@ -29,7 +29,7 @@ OURS = "segnas"
 KEEP_MEMORY = {"MALLOC_TOP_PAD_": "268435456", "MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "17179869184"}
 
 # The peers of each kind of work, with what they need in their environment.
-INFERENCE_PEERS = {"onnxruntime": {}, "openvino": {}, "torch": KEEP_MEMORY, "ncnn": {}, "litert": {}}
+INFERENCE_PEERS = {"onnxruntime": {}, "openvino": {}, "torch": KEEP_MEMORY, "ncnn": KEEP_MEMORY, "litert": KEEP_MEMORY}
 TRAINING_PEERS = {"torch": KEEP_MEMORY}
 WORKS = {"labels": "label map", "logits": "logits at 1/8", "train": "training step"}
 
