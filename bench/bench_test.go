@@ -121,7 +121,7 @@ var sharedProber = sync.OnceValue(func() *prober {
 		panic(err)
 	}
 	defer x.Close()
-	return newProber(x.ISA(), x.BF16(), x.Threads())
+	return newProber(x.ISA(), x.Runs(gobind.BFloat16), x.Threads())
 })
 
 // BenchmarkPeak is the machine's own: fused multiply-adds on registers, and copies between large buffers.
@@ -185,7 +185,7 @@ func (d deployed) session(t testing.TB, precision gobind.Precision) (run func(),
 		t.Fatal(err)
 	}
 	t.Cleanup(x.Close)
-	if precision == gobind.BFloat16 && !x.BF16() {
+	if precision == gobind.BFloat16 && !x.Runs(gobind.BFloat16) {
 		t.Skip("this processor has no bfloat16 products")
 	}
 	s, err := x.NewSession(d.layers, 1, d.h, d.w, d.c, gobind.SessionOptions{Precision: precision})

@@ -64,8 +64,10 @@ func (c closer) run() {
 
 func (c closer) closed() bool { return c.done.Load() }
 
-// BF16 reports whether the context runs sessions of BFloat16.
-func (x *Context) BF16() bool { return C.segnas_context_bf16(x.shared.c) != 0 }
+// Runs reports whether the context runs sessions of that precision.
+func (x *Context) Runs(p Precision) bool {
+	return C.segnas_context_precision(x.shared.c, C.int32_t(p)) != 0
+}
 
 // NewContext opens a device. Close the context when done; what was made from it keeps the device open until closed as well.
 func NewContext(o Options) (*Context, error) {

@@ -22,7 +22,7 @@ func logitsOf(t *testing.T, x *Context, layers []Layer, o SessionOptions, run fu
 
 func TestSession_BFloat16IsNearFloat32(t *testing.T) {
 	x, _ := open(t, Options{Threads: 2, ISA: "scalar"}) // which has it on every machine
-	if !x.BF16() {
+	if !x.Runs(BFloat16) {
 		t.Fatal("plain C++ has no bfloat16")
 	}
 	rng := rand.New(rand.NewPCG(7, 8))
@@ -46,7 +46,7 @@ func TestSession_BFloat16NeedsTheProcessor(t *testing.T) {
 	}
 	defer x.Close()
 	layers := little(rand.New(rand.NewPCG(1, 2)))
-	if x.BF16() {
+	if x.Runs(BFloat16) {
 		t.Error("AVX2 claims to have bfloat16")
 	}
 	_, err = x.NewSession(layers, 1, littleH, littleW, 3, SessionOptions{Precision: BFloat16})

@@ -44,12 +44,19 @@ type Precision int
 const (
 	Float32  Precision = iota
 	BFloat16           // values and weights of products rounded to bfloat16, sums in float32: segnas.h, SEGNAS_PRECISION_BF16
+	Float16            // the same with half precision, on GPUs alone: SEGNAS_PRECISION_F16
 )
 
-// String returns "f32" or "bf16".
+// Precisions lists all, the finest first.
+func Precisions() []Precision { return []Precision{Float32, Float16, BFloat16} }
+
+// String returns "f32", "bf16" or "f16".
 func (p Precision) String() string {
-	if p == BFloat16 {
+	switch p {
+	case BFloat16:
 		return "bf16"
+	case Float16:
+		return "f16"
 	}
 	return "f32"
 }

@@ -2,5 +2,5 @@
 #ifndef SEGNAS_STAMP_H
 #define SEGNAS_STAMP_H
 /* Of segnas.h and backend.h: a plug-in of another interface is refused. */
-#define SEGNAS_INTERFACE_HASH 0x6523a745fd443c85ull
+#define SEGNAS_INTERFACE_HASH 0x069c8bd66354862cull
 #endif

@@ -138,6 +138,8 @@ std::string misfit(const segnas_backend &b, const std::string &name) {
   if (!b.device_count || !b.device_describe || !b.device_open || !b.device_close || !b.stream_create || !b.stream_destroy || !b.stream_synchronize ||
       !b.stream_scratch_bytes || !b.buffer_create || !b.buffer_destroy || !b.buffer_write || !b.buffer_read)
     return "its table lacks a device, stream or buffer function";
+  const bool sessions = b.session_create != nullptr;
+  if (sessions != !!b.device_precision || sessions != !!b.session_destroy || sessions != !!b.session_run) return "its table lacks a session function";
   return "";
 }
 

@@ -7,60 +7,6 @@
 namespace segnas {
 namespace {
 
-constexpr int64_t kMostSide = 1 << 20, kMostChannels = 1 << 16;
-constexpr int64_t kMostElements = int64_t{1} << 34;
-
-segnas_status bad(segnas_error *err, int layer, const char *what) {
-  return fail(err, SEGNAS_INVALID_ARGUMENT, "segnas_session_create: layer %d: %s", layer, what);
-}
-
-segnas_status check_layer(const segnas_layer &l, int index, int32_t count, segnas_error *err) {
-  if (l.size != sizeof(segnas_layer)) return bad(err, index, "size is not sizeof(segnas_layer)");
-  if (l.kind < SEGNAS_LAYER_CONV3X3 || l.kind > SEGNAS_LAYER_LABELS) return bad(err, index, "unknown kind");
-  if (l.input < 0 || l.input > index || l.input2 > index) return bad(err, index, "reads a value that no earlier layer makes");
-  bool convolution = l.kind <= SEGNAS_LAYER_PWCONV;
-  if (convolution && (!l.weights || !l.bias)) return bad(err, index, "weights or bias is NULL");
-  if ((l.kind == SEGNAS_LAYER_CONV3X3 || l.kind == SEGNAS_LAYER_PWCONV) && (l.channels < 1 || l.channels > kMostChannels))
-    return bad(err, index, "channels should be 1 to 65536");
-  if (l.kind == SEGNAS_LAYER_DWCONV && l.kernel != 3 && l.kernel != 5 && l.kernel != 7) return bad(err, index, "kernel should be 3, 5 or 7");
-  if ((l.kind == SEGNAS_LAYER_CONV3X3 || l.kind == SEGNAS_LAYER_DWCONV) && l.stride != 1 && l.stride != 2)
-    return bad(err, index, "stride should be 1 or 2");
-  if (l.kind == SEGNAS_LAYER_UPSAMPLE_ADD && l.input2 < 0) return bad(err, index, "input2 is missing");
-  if ((l.kind != SEGNAS_LAYER_PWCONV && l.kind != SEGNAS_LAYER_UPSAMPLE_ADD) && l.input2 >= 0) return bad(err, index, "takes no input2");
-  if (l.kind == SEGNAS_LAYER_LABELS && index != count - 1) return bad(err, index, "labels must be the last layer");
-  return SEGNAS_OK;
-}
-
-segnas_status infer(const Plan &plan, const Layer &l, int index, Value *out, segnas_error *err) {
-  const Value &x = plan.values[l.input];
-  *out = {x.h, x.w, x.c};
-  const Value *second = l.input2 >= 0 ? &plan.values[l.input2] : nullptr;
-  switch (l.kind) {
-    case SEGNAS_LAYER_CONV3X3:
-      if (x.c > kConv3x3MostChannels) return bad(err, index, "dense 3x3 takes at most 16 input channels");
-      [[fallthrough]];
-    case SEGNAS_LAYER_DWCONV:
-      out->h = (x.h - 1) / l.stride + 1;
-      out->w = (x.w - 1) / l.stride + 1;
-      if (l.kind == SEGNAS_LAYER_CONV3X3) out->c = l.channels;
-      break;
-    case SEGNAS_LAYER_PWCONV:
-      out->c = l.channels;
-      if (second && (second->h != x.h || second->w != x.w || second->c != l.channels)) return bad(err, index, "input2 has another shape than the output");
-      break;
-    case SEGNAS_LAYER_UPSAMPLE_ADD:
-      if (second->c != x.c) return bad(err, index, "input and input2 differ in channels");
-      *out = {second->h, second->w, x.c};
-      break;
-    case SEGNAS_LAYER_LABELS:
-      if (x.c > kMostClasses) return bad(err, index, "labels take at most 64 classes");
-      *out = {plan.values[0].h, plan.values[0].w, 1};
-      break;
-  }
-  if (plan.n * out->h * out->w > kMostElements / out->c) return bad(err, index, "its output is far too large");
-  return SEGNAS_OK;
-}
-
 // Whether layer `next` is the only reader of layer `index`'s value and may be fused behind it.
 bool feeds_only(const Plan &plan, int index, int next, int32_t kind) {
   if (next >= static_cast<int>(plan.layers.size())) return false;
@@ -227,30 +173,8 @@ void size_memory(Plan *plan) {
 
 }  // namespace
 
-segnas_status make_plan(int threads, const segnas_layer *layers, int32_t count, int64_t n, int64_t h, int64_t w, int64_t c, Plan *plan, segnas_error *err) {
-  if (n < 1 || h < 1 || w < 1 || c < 1 || n > kMostSide || h > kMostSide || w > kMostSide || c > kMostChannels)
-    return fail(err, SEGNAS_INVALID_ARGUMENT, "segnas_session_create: an input of %lld x %lld x %lld x %lld cannot be planned", static_cast<long long>(n),
-                static_cast<long long>(h), static_cast<long long>(w), static_cast<long long>(c));
-  plan->n = n;
-  plan->values.push_back({h, w, c});
-  for (int32_t i = 0; i < count; i++) {
-    const segnas_layer &from = layers[i];
-    SEGNAS_TRY(check_layer(from, i, count, err));
-    Layer l;
-    l.kind = from.kind, l.input = from.input, l.input2 = from.input2 < 0 ? -1 : from.input2, l.kernel = from.kernel, l.stride = from.stride;
-    l.group = from.group, l.relu = from.relu != 0, l.cin = plan->values[from.input].c;
-    if (l.group < 0 || l.group >= (1 << 16) || (i > 0 && l.group < plan->layers[i - 1].group)) return bad(err, i, "timing groups must not decrease");
-    l.channels = l.kind == SEGNAS_LAYER_DWCONV ? l.cin : from.channels;
-    if (plan->picture.bytes && ((l.input == 0 && l.kind != SEGNAS_LAYER_CONV3X3) || l.input2 == 0))
-      return bad(err, i, "reads a picture of bytes, which dense 3x3 layers alone do");
-    Value out;
-    SEGNAS_TRY(infer(*plan, l, i, &out, err));
-    plan->values[l.input].reader_count++;
-    if (l.input2 >= 0) plan->values[l.input2].reader_count++;
-    plan->layers.push_back(l);
-    plan->values.push_back(out);
-    plan->groups = l.group + 1;
-  }
+void make_plan(int threads, Plan *plan) {
+  const int count = static_cast<int>(plan->layers.size());
   for (int i = 0; i < count;) i = add_step(plan, i);
   for (Step &s : plan->steps)
     if (s.depthwise >= 0) s.tiling = choose_tiling(*plan, s, threads);
@@ -259,7 +183,6 @@ segnas_status make_plan(int threads, const segnas_layer *layers, int32_t count, 
   note_readers(plan);
   place_values(plan);
   size_memory(plan);
-  return SEGNAS_OK;
 }
 
 }  // namespace segnas

@@ -54,8 +54,10 @@ struct Plan {
   size_t axis_bytes = 0;    // of all interpolated axes
 };
 
-// Checks the layers and plans them for inputs [n,h,w,c] on `threads` threads, for the plan's arithmetic and picture. Weights are not read.
-segnas_status make_plan(int threads, const segnas_layer *layers, int32_t count, int64_t n, int64_t h, int64_t w, int64_t c, Plan *plan, segnas_error *err);
+// Checks a network for inputs [n,h,w,c] of the plan's picture and fills in its layers, values and groups. Weights are not read.
+segnas_status read_network(const segnas_layer *layers, int32_t count, int64_t n, int64_t h, int64_t w, int64_t c, Plan *plan, segnas_error *err);
+// Plans what was read, for the plan's arithmetic on `threads` threads: steps, places, memory.
+void make_plan(int threads, Plan *plan);
 
 // Cuts a chain so that the slowest thread ends early: weighs halo columns and rows computed twice, tile tails, and what fits L2.
 Tiling choose_tiling(const Plan &plan, const Step &step, int threads);

@@ -42,26 +42,23 @@ void make_axes(segnas_session *session) {
 
 constexpr segnas_session_options kDefaults = {sizeof(segnas_session_options), SEGNAS_PRECISION_F32, SEGNAS_F32, nullptr, nullptr, SEGNAS_FUSION_AUTO};
 
-// The arithmetic of the options; leaves scale and shift alone.
-segnas_status choose_arithmetic(segnas_session *session, const segnas_session_options &o, const char *function, segnas_error *err) {
+segnas_status check_options(const segnas_session_options &o, const char *function, segnas_error *err) {
   if (o.size != sizeof o) return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: options.size is %u, should be %zu", function, o.size, sizeof o);
   if (o.input != SEGNAS_F32 && o.input != SEGNAS_U8) return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: options.input should be SEGNAS_F32 or SEGNAS_U8", function);
   if (o.input == SEGNAS_U8 && (!o.scale || !o.shift)) return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: pictures of bytes need options.scale and options.shift", function);
   if (o.fusion < SEGNAS_FUSION_AUTO || o.fusion > SEGNAS_FUSION_NEVER)
     return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: options.fusion is %d, which is none", function, o.fusion);
-  Plan &plan = session->plan;
-  plan.fusion = o.fusion;
-  plan.picture.bytes = o.input == SEGNAS_U8;
-  if (o.precision == SEGNAS_PRECISION_F32) {
-    plan.arithmetic = &session->float32.emplace(*session->context->kernels);
-  } else if (o.precision != SEGNAS_PRECISION_BF16) {
+  if (o.precision < SEGNAS_PRECISION_F32 || o.precision > SEGNAS_PRECISION_F16)
     return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: options.precision is %d, which is none", function, o.precision);
-  } else if (const Bf16Kernels *kernels = bf16_kernels_of(*session->context->kernels)) {
-    plan.arithmetic = &session->bfloat16.emplace(*kernels);
-  } else {
-    return fail(err, SEGNAS_NO_KERNEL, "%s: bfloat16 needs AVX-512 BF16, which isa %s on this processor has not", function, isa_name(session->context->kernels->isa));
-  }
   return SEGNAS_OK;
+}
+
+segnas_status lacks_precision(const segnas_context *context, int32_t precision, const char *function, segnas_error *err) {
+  if (context->backend && !context->backend->session_create)
+    return fail(err, SEGNAS_NO_KERNEL, "%s: %s has no sessions", function, context->device_name);
+  if (context->backend) return fail(err, SEGNAS_NO_KERNEL, "%s: %s has no sessions of that precision", function, context->device_name);
+  if (precision == SEGNAS_PRECISION_F16) return fail(err, SEGNAS_NO_KERNEL, "%s: half precision is for GPUs", function);
+  return fail(err, SEGNAS_NO_KERNEL, "%s: bfloat16 needs AVX-512 BF16, which isa %s on this processor has not", function, isa_name(context->kernels->isa));
 }
 
 // The picture's scale and shift in the session's memory, kNormalisePixels times over.
@@ -88,24 +85,51 @@ segnas_status fill(segnas_session *session, const segnas_layer *layers, segnas_e
   return SEGNAS_OK;
 }
 
-size_t activation_bytes_of(const segnas_session *session) {
-  const Plan &plan = session->plan;
-  return plan.activation_bytes + plan.worker_bytes * static_cast<size_t>(session->context->pool->threads()) + plan.axis_bytes;
+// The CPU's planning. What it takes is known then, and no memory is there yet.
+void plan_on_cpu(segnas_session *session, int32_t precision) {
+  Plan &plan = session->plan;
+  const segnas_context &context = *session->context;
+  if (precision == SEGNAS_PRECISION_F32) {
+    plan.arithmetic = &session->float32.emplace(*context.kernels);
+  } else {
+    plan.arithmetic = &session->bfloat16.emplace(*bf16_kernels_of(*context.kernels));
+  }
+  make_plan(context.pool->threads(), &plan);
+  session->activation_bytes = plan.activation_bytes + plan.worker_bytes * static_cast<size_t>(context.pool->threads()) + plan.axis_bytes;
+  session->weight_bytes = plan.weight_bytes;
+}
+
+// A plug-in's session, or what it would take.
+segnas_status ask_backend(segnas_session *session, const segnas_layer *layers, const segnas_session_options &o, bool make, segnas_error *err) {
+  std::vector<segnas_value_shape> values;
+  for (const Value &v : session->plan.values) values.push_back({v.h, v.w, v.c});
+  const segnas_context &context = *session->context;
+  const segnas_network network = {layers, static_cast<int32_t>(session->plan.layers.size()), session->plan.groups, static_cast<int32_t>(session->plan.n), values.data(), &o};
+  return context.backend->session_create(context.backend_device, &network, make ? &session->backend_session : nullptr, &session->activation_bytes,
+                                         &session->weight_bytes, err);
 }
 
 using Owned = std::unique_ptr<segnas_session, void (*)(segnas_session *)>;
 
-// A session that is planned and has no memory yet.
-segnas_status planned(segnas_context *context, const segnas_layer *layers, int32_t count, int32_t n, int32_t h, int32_t w, int32_t c,
-                      const segnas_session_options *options, const char *function, Owned *made, segnas_error *err) {
-  if (context->backend) return fail(err, SEGNAS_NO_KERNEL, "%s: sessions run on the CPU; %s has none", function, context->device_name);
+// A session, or what is known of one that is not made.
+segnas_status prepare(segnas_context *context, const segnas_layer *layers, int32_t count, int32_t n, int32_t h, int32_t w, int32_t c,
+                      const segnas_session_options &o, bool make, const char *function, Owned *made, segnas_error *err) {
+  SEGNAS_TRY(check_options(o, function, err));
+  if (!segnas_context_precision(context, o.precision)) return lacks_precision(context, o.precision, function, err);
   void *memory = allocate_zeroed(sizeof(segnas_session));
   if (!memory) return fail(err, SEGNAS_OUT_OF_MEMORY, "%s: no memory", function);
   made->reset(new (memory) segnas_session);
-  (*made)->context = context;
-  SEGNAS_TRY(choose_arithmetic(made->get(), options ? *options : kDefaults, function, err));
+  segnas_session *session = made->get();
+  session->context = context;
+  session->plan.fusion = o.fusion;
+  session->plan.picture.bytes = o.input == SEGNAS_U8;
   try {
-    return make_plan(context->pool->threads(), layers, count, n, h, w, c, &(*made)->plan, err);
+    SEGNAS_TRY(read_network(layers, count, n, h, w, c, &session->plan, err));
+    if (context->backend) return ask_backend(session, layers, o, make, err);
+    plan_on_cpu(session, o.precision);
+    if (!make) return SEGNAS_OK;
+    SEGNAS_TRY(copy_normalisation(session, o, c, err));
+    return fill(session, layers, err);
   } catch (const std::bad_alloc &) {
     return fail(err, SEGNAS_OUT_OF_MEMORY, "%s: no memory for the plan of %d layers", function, count);
   }
@@ -121,13 +145,7 @@ SEGNAS_API segnas_status segnas_session_create(segnas_context *context, const se
     return fail(err, SEGNAS_INVALID_ARGUMENT, "segnas_session_create: context, layers or session is NULL, or there are no layers");
   *session = nullptr;
   Owned made(nullptr, segnas_session_destroy);
-  SEGNAS_TRY(planned(context, layers, count, n, h, w, c, options, "segnas_session_create", &made, err));
-  SEGNAS_TRY(copy_normalisation(made.get(), options ? *options : kDefaults, c, err));
-  try {
-    SEGNAS_TRY(fill(made.get(), layers, err));
-  } catch (const std::bad_alloc &) {
-    return fail(err, SEGNAS_OUT_OF_MEMORY, "segnas_session_create: no memory for %d layers", count);
-  }
+  SEGNAS_TRY(prepare(context, layers, count, n, h, w, c, options ? *options : kDefaults, true, "segnas_session_create", &made, err));
   *session = made.release();
   return succeed(err);
 }
@@ -138,14 +156,15 @@ SEGNAS_API segnas_status segnas_session_measure(segnas_context *context, const s
   if (!context || !layers || count < 1 || !activation_bytes || !weight_bytes)
     return fail(err, SEGNAS_INVALID_ARGUMENT, "segnas_session_measure: an argument is NULL, or there are no layers");
   Owned made(nullptr, segnas_session_destroy);
-  SEGNAS_TRY(planned(context, layers, count, n, h, w, c, options, "segnas_session_measure", &made, err));
-  *activation_bytes = activation_bytes_of(made.get());
-  *weight_bytes = made->plan.weight_bytes;
+  SEGNAS_TRY(prepare(context, layers, count, n, h, w, c, options ? *options : kDefaults, false, "segnas_session_measure", &made, err));
+  *activation_bytes = made->activation_bytes;
+  *weight_bytes = made->weight_bytes;
   return succeed(err);
 }
 
 SEGNAS_API void segnas_session_destroy(segnas_session *session) {
   if (!session) return;
+  if (session->backend_session) session->context->backend->session_destroy(session->backend_session);
   session->~segnas_session();
   release(session, sizeof *session);
 }
@@ -154,6 +173,11 @@ SEGNAS_API segnas_status segnas_session_run(segnas_session *session, const void 
   if (!session || !input || !output) return fail(err, SEGNAS_INVALID_ARGUMENT, "segnas_session_run: session, input or output is NULL");
   if (session->in_use.exchange(true, std::memory_order_acquire))
     return fail(err, SEGNAS_BUSY, "segnas_session_run: the session is in use by another thread");
+  if (session->backend_session) {
+    segnas_status status = session->context->backend->session_run(session->backend_session, input, output, group_ns, err);
+    session->in_use.store(false, std::memory_order_release);
+    return status;
+  }
   Run run{session, input, output};
   auto stamp = std::chrono::steady_clock::now();
   if (group_ns) memset(group_ns, 0, sizeof *group_ns * static_cast<size_t>(session->plan.groups));
@@ -175,8 +199,8 @@ SEGNAS_API size_t segnas_session_output_bytes(const segnas_session *session) {
   return session->plan.layers.back().kind == SEGNAS_LAYER_LABELS ? values : sizeof(float) * values;
 }
 
-SEGNAS_API size_t segnas_session_activation_bytes(const segnas_session *session) { return session ? activation_bytes_of(session) : 0; }
+SEGNAS_API size_t segnas_session_activation_bytes(const segnas_session *session) { return session ? session->activation_bytes : 0; }
 
-SEGNAS_API size_t segnas_session_weight_bytes(const segnas_session *session) { return session ? session->plan.weight_bytes : 0; }
+SEGNAS_API size_t segnas_session_weight_bytes(const segnas_session *session) { return session ? session->weight_bytes : 0; }
 
 }  // extern "C"

@@ -9,6 +9,8 @@
 struct segnas_session {
   segnas_context *context = nullptr;
   std::atomic<bool> in_use{false};
+  void *backend_session = nullptr;  // a plug-in's; then the plan holds the network alone, and nothing below is there
+  size_t activation_bytes = 0, weight_bytes = 0;
   segnas::Plan plan;
   std::optional<segnas::Float32> float32;
   std::optional<segnas::Bfloat16> bfloat16;  // one of the two is the plan's arithmetic

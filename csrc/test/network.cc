@@ -97,6 +97,16 @@ float nearest_bf16(float value) {
   return value;
 }
 
+// The half-precision number nearest to one below 65504, ties to even: its last place is that of a float32 13 places up, or the denormals' 2^-24.
+float nearest_half(float value) {
+  int exponent;
+  std::frexp(value, &exponent);
+  const double place = std::ldexp(1.0, std::max(exponent - 11, -24));
+  return float(std::nearbyint(double(value) / place) * place);
+}
+
+float nearest(int32_t precision, float value) { return precision == SEGNAS_PRECISION_BF16 ? nearest_bf16(value) : nearest_half(value); }
+
 // One layer's double value, and its bound from those of its inputs.
 class Evaluation {
  public:
@@ -149,11 +159,12 @@ class Evaluation {
   }
 
  private:
-  bool bf16() const { return variant_.precision == SEGNAS_PRECISION_BF16; }
-  // A value that is kept as bfloat16: half of its last place, 2^-8 of it at most; denormals become zero.
+  bool narrows() const { return variant_.precision != SEGNAS_PRECISION_F32; }
+  // A value that is kept in 16 bits: half of its last place, and what denormals lose: bfloat16's become zero, a half's are multiples of 2^-24.
   void narrow(NetworkValue *v) const {
-    if (!bf16()) return;
-    for (size_t i = 0; i < v->value.size(); i++) v->bound[i] += 0x1p-8 * (std::fabs(v->value[i]) + v->bound[i]) + 0x1p-126;
+    if (!narrows()) return;
+    const double least = variant_.precision == SEGNAS_PRECISION_BF16 ? 0x1p-126 : 0x1p-25;
+    for (size_t i = 0; i < v->value.size(); i++) v->bound[i] += narrowing(variant_) * (std::fabs(v->value[i]) + v->bound[i]) + least;
     v->narrowings++;
   }
 
@@ -187,8 +198,8 @@ class Evaluation {
   void linear(const segnas_layer &layer, NetworkValue out, int64_t weight_count, Forward forward) {
     const NetworkValue &x = values_[size_t(layer.input)];
     std::vector<double> w(layer.weights, layer.weights + weight_count), w_size;
-    if (bf16() && layer.kind != SEGNAS_LAYER_DWCONV)
-      for (double &v : w) v = nearest_bf16(float(v));
+    if (narrows() && layer.kind != SEGNAS_LAYER_DWCONV)
+      for (double &v : w) v = nearest(variant_.precision, float(v));
     for (double v : w) w_size.push_back(std::fabs(v));
     std::vector<ref::Sum> sums(size_t(out.n * out.h * out.w * out.c)), errors(sums.size());
     forward(x.value.data(), w.data(), sums.data());

@@ -19,7 +19,11 @@ struct Variant {
 constexpr Variant kVariants[] = {{"f32", SEGNAS_PRECISION_F32, false},
                                  {"f32 of bytes", SEGNAS_PRECISION_F32, true},
                                  {"bf16", SEGNAS_PRECISION_BF16, false},
-                                 {"bf16 of bytes", SEGNAS_PRECISION_BF16, true}};
+                                 {"bf16 of bytes", SEGNAS_PRECISION_BF16, true},
+                                 {"f16", SEGNAS_PRECISION_F16, false},
+                                 {"f16 of bytes", SEGNAS_PRECISION_F16, true}};
+// How far a value moves at most when it is kept in the variant's precision, as a share of it.
+constexpr double narrowing(const Variant &v) { return v.precision == SEGNAS_PRECISION_BF16 ? 0x1p-8 : v.precision == SEGNAS_PRECISION_F16 ? 0x1p-11 : 0; }
 
 struct Network {
   std::string text;
@@ -51,7 +55,7 @@ struct NetworkValue {
   std::vector<double> bound;  // how far a run may be off
   double energy = 0;          // sum of squares: of the values, or of the terms they were summed from where those are larger (see expected_sums)
   int64_t roundings = 0;      // sum of the summation depths on the longest way here
-  int64_t narrowings = 0;     // roundings to bfloat16 on the longest way here
+  int64_t narrowings = 0;     // roundings to 16 bits on the longest way here
 };
 
 // The last layer's value; for LABELS the logits, upsampled to the input's size.

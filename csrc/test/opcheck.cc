@@ -149,7 +149,7 @@ class Opcheck {
       report_.progress("refusals of " + function.name);
       if (!function.composed) check_refusals(places_, place, function, options_.seed, report_);
     }
-    if (options_.backend == "cpu" && (options_.op.empty() || options_.op == "session")) check_session_refusals(places_, place, options_.seed, report_);
+    if ((options_.op.empty() || options_.op == "session") && segnas_context_precision(places_.context(place, 1), SEGNAS_PRECISION_F32)) check_session_refusals(places_, place, options_.seed, report_);
   }
 
   void check_support() {

@@ -17,7 +17,7 @@ class SessionRunner {
   // Whether there is anything to run: some networks take no bytes.
   bool applies() const { return !variant_.bytes || network_.takes_bytes(); }
   // Whether a place should have kernels for it; where not, a session must be refused as having none.
-  bool supported(const std::string &place, int threads) { return variant_.precision != SEGNAS_PRECISION_BF16 || segnas_context_bf16(places_.context(place, threads)); }
+  bool supported(const std::string &place, int threads) { return segnas_context_precision(places_.context(place, threads), variant_.precision); }
   // Why a plug-in has no sessions at all, in its own words; "" when it has, and for the CPU.
   std::string missing(const std::string &place);
   // "" or what is wrong.

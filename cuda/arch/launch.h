@@ -20,8 +20,12 @@ segnas_status check_grid(const char *name, const Grid &grid, segnas_error *err);
 template <class... Parameters, class... Args>
 segnas_status launch(const char *name, RawStream, segnas_error *err, const Grid &grid, void (*kernel)(Parameters...), const Args &...args) {
   if (segnas_status status = check_grid(name, grid, err); status != SEGNAS_OK) return status;
-  auto body = [&] { kernel(args...); };
-  return sim::run(name, grid.x, grid.y, grid.z, grid.threads, grid.shared_bytes, [](void *b) { (*static_cast<decltype(body) *>(b))(); }, &body, err);
+  // Arguments are kept by value, as a graph keeps them.
+  auto work = [=](segnas_error *own) {
+    auto body = [&] { kernel(args...); };
+    return sim::run(name, grid.x, grid.y, grid.z, grid.threads, grid.shared_bytes, [](void *b) { (*static_cast<decltype(body) *>(b))(); }, &body, own);
+  };
+  return sim::capture(work) ? SEGNAS_OK : work(err);
 }
 #else
 // Tells CUDA that the kernel may use more than 48 KiB of shared memory, and reports what a launch has left behind.

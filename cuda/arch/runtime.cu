@@ -55,6 +55,11 @@ segnas_status device_facts(int device, DeviceFacts *facts, segnas_error *err) {
   cudaDeviceProp properties;
   SEGNAS_GPU_TRY(answer("cudaGetDeviceProperties", cudaGetDeviceProperties(&properties, device), err));
   snprintf(facts->name, sizeof facts->name, "%.*s", static_cast<int>(sizeof facts->name) - 1, properties.name);
+  char *uuid = facts->uuid + snprintf(facts->uuid, sizeof facts->uuid, "GPU-");
+  for (int i = 0; i < 16; i++) {
+    const bool dash = i == 4 || i == 6 || i == 8 || i == 10;
+    uuid += snprintf(uuid, 4, dash ? "-%02x" : "%02x", static_cast<unsigned>(static_cast<unsigned char>(properties.uuid.bytes[i])));
+  }
   facts->memory_bytes = properties.totalGlobalMem;
   facts->shared_bytes_per_block = static_cast<size_t>(shared);
   facts->l2_bytes = static_cast<size_t>(l2);
@@ -98,7 +103,7 @@ segnas_status copy_to_host(RawStream stream, void *target, const void *source, s
   return stream_synchronize(stream, err);
 }
 
-// ---------------------------------------------------------------- streams and launches
+// ---------------------------------------------------------------- streams
 
 segnas_status stream_create(RawStream *stream, segnas_error *err) {
   cudaStream_t made = nullptr;
@@ -114,6 +119,58 @@ void stream_destroy(RawStream stream) {
 segnas_status stream_synchronize(RawStream stream, segnas_error *err) {
   return answer("cudaStreamSynchronize", cudaStreamSynchronize(native(stream)), err);
 }
+
+// ---------------------------------------------------------------- graphs and events
+
+// Thread-local: what other threads do meanwhile, allocations included, is their own affair.
+segnas_status capture_begin(RawStream stream, segnas_error *err) {
+  return answer("cudaStreamBeginCapture", cudaStreamBeginCapture(native(stream), cudaStreamCaptureModeThreadLocal), err);
+}
+
+segnas_status capture_end(RawStream stream, RawGraph *graph, segnas_error *err) {
+  *graph = nullptr;
+  cudaGraph_t captured = nullptr;
+  SEGNAS_GPU_TRY(answer("cudaStreamEndCapture", cudaStreamEndCapture(native(stream), &captured), err));
+  cudaGraphExec_t made = nullptr;
+  const cudaError_t result = cudaGraphInstantiateWithFlags(&made, captured, 0);
+  cudaGraphDestroy(captured);
+  SEGNAS_GPU_TRY(answer("cudaGraphInstantiateWithFlags", result, err));
+  *graph = made;
+  return answer("cudaGraphUpload", cudaGraphUpload(made, native(stream)), err);
+}
+
+segnas_status graph_launch(RawStream stream, RawGraph graph, segnas_error *err) {
+  return answer("cudaGraphLaunch", cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), native(stream)), err);
+}
+
+void graph_destroy(RawGraph graph) {
+  if (cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph)) != cudaSuccess) cudaGetLastError();
+}
+
+segnas_status event_create(RawEvent *event, segnas_error *err) {
+  cudaEvent_t made = nullptr;
+  SEGNAS_GPU_TRY(answer("cudaEventCreate", cudaEventCreate(&made), err));
+  *event = made;
+  return SEGNAS_OK;
+}
+
+void event_destroy(RawEvent event) {
+  if (cudaEventDestroy(static_cast<cudaEvent_t>(event)) != cudaSuccess) cudaGetLastError();
+}
+
+// External: without it the event would be an edge of the graph and carry no time.
+segnas_status capture_event(RawStream stream, RawEvent event, segnas_error *err) {
+  return answer("cudaEventRecordWithFlags", cudaEventRecordWithFlags(static_cast<cudaEvent_t>(event), native(stream), cudaEventRecordExternal), err);
+}
+
+segnas_status elapsed(RawEvent begin, RawEvent end, int64_t *nanoseconds, segnas_error *err) {
+  float milliseconds = 0;
+  SEGNAS_GPU_TRY(answer("cudaEventElapsedTime", cudaEventElapsedTime(&milliseconds, static_cast<cudaEvent_t>(begin), static_cast<cudaEvent_t>(end)), err));
+  *nanoseconds = static_cast<int64_t>(static_cast<double>(milliseconds) * 1e6 + 0.5);
+  return SEGNAS_OK;
+}
+
+// ---------------------------------------------------------------- launches
 
 segnas_status allow_shared(const char *name, const void *kernel, size_t bytes, segnas_error *err) {
   constexpr size_t kWithoutAsking = 48 * 1024;

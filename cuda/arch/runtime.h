@@ -10,10 +10,12 @@
 namespace segnas::gpu {
 
 using RawStream = void *;  // cudaStream_t
-using RawEvent = void *;
+using RawEvent = void *;   // cudaEvent_t
+using RawGraph = void *;   // what was captured, ready to be launched: cudaGraphExec_t
 
 struct DeviceFacts {
   char name[96];
+  char uuid[48];     // "GPU-" and 36 characters, as the driver's other tools write it; "" where there is none
   int major, minor;  // compute capability
   int multiprocessors;
   size_t memory_bytes;
@@ -35,5 +37,17 @@ segnas_status stream_synchronize(RawStream stream, segnas_error *err);
 segnas_status fill_bytes(RawStream stream, void *memory, int byte, size_t bytes, segnas_error *err);
 segnas_status copy_to_device(RawStream stream, void *target, const void *source, size_t bytes, segnas_error *err);
 segnas_status copy_to_host(RawStream stream, void *target, const void *source, size_t bytes, segnas_error *err);
+
+// Between capture_begin and capture_end what this thread launches on the stream is recorded and not run; both stand in one call of the plug-in. An
+// end after a failure gives no graph. graph_launch enqueues all of it.
+segnas_status capture_begin(RawStream stream, segnas_error *err);
+segnas_status capture_end(RawStream stream, RawGraph *graph, segnas_error *err);
+segnas_status graph_launch(RawStream stream, RawGraph graph, segnas_error *err);
+void graph_destroy(RawGraph graph);
+// capture_event records, as a part of the graph, when the work before it was done. elapsed: after the graph's work is.
+segnas_status event_create(RawEvent *event, segnas_error *err);
+void event_destroy(RawEvent event);
+segnas_status capture_event(RawStream stream, RawEvent event, segnas_error *err);
+segnas_status elapsed(RawEvent begin, RawEvent end, int64_t *nanoseconds, segnas_error *err);
 
 }  // namespace segnas::gpu

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "../../gobind/stamp.h"
+#include "../session/session.h"
 #include "op.h"
 #include "ops.h"
 
@@ -27,8 +28,8 @@ void device_describe(int32_t i, char *text, size_t text_bytes) {
     snprintf(text, text_bytes, "%s", err.text);
     return;
   }
-  snprintf(text, text_bytes, "%s, compute capability %d.%d, %d multiprocessors, %.1f GiB", facts.name, facts.major, facts.minor, facts.multiprocessors,
-           static_cast<double>(facts.memory_bytes) / (1024.0 * 1024.0 * 1024.0));
+  snprintf(text, text_bytes, "%s, compute capability %d.%d, %d multiprocessors, %.1f GiB%s%s", facts.name, facts.major, facts.minor,
+           facts.multiprocessors, static_cast<double>(facts.memory_bytes) / (1024.0 * 1024.0 * 1024.0), facts.uuid[0] ? ", " : "", facts.uuid);
 }
 
 segnas_status device_open(int32_t i, void *host_context, void **device, segnas_error *err) {
@@ -113,7 +114,7 @@ segnas_status buffer_read(void *stream, void *memory, size_t offset_bytes, void 
   return succeed(err);
 }
 
-// ---------------------------------------------------------------- operations
+// ---------------------------------------------------------------- operations and sessions
 
 inline segnas_error *last(segnas_error *err) { return err; }
 template <class First, class... Rest>
@@ -125,9 +126,9 @@ template <auto kOperation>
 struct Entry;
 template <class... Args, segnas_status (*kOperation)(void *, Args...)>
 struct Entry<kOperation> {
-  static segnas_status call(void *stream, Args... args) {
+  static segnas_status call(void *first, Args... args) {
     try {
-      return kOperation(stream, args...);
+      return kOperation(first, args...);
     } catch (const std::bad_alloc &) {
       return fail(last(args...), SEGNAS_OUT_OF_MEMORY, "no memory on the host");
     } catch (...) {
@@ -159,6 +160,10 @@ segnas_backend make_table() {
   table.buffer_destroy = buffer_destroy;
   table.buffer_write = buffer_write;
   table.buffer_read = buffer_read;
+  table.device_precision = device_precision;
+  table.session_create = Entry<&session_create>::call;
+  table.session_destroy = session_destroy;
+  table.session_run = Entry<&session_run>::call;
   table.ops.size = sizeof table.ops;
 #define SEGNAS_GPU_ENTER_INTO_TABLE(name) table.ops.name = Entry<&gpu::name>::call;
   SEGNAS_GPU_OPERATIONS(SEGNAS_GPU_ENTER_INTO_TABLE)

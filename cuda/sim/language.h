@@ -2,6 +2,7 @@
 #pragma once
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <type_traits>
 
 #include "../../csrc/include/segnas/segnas.h"
@@ -21,6 +22,9 @@ constexpr size_t kMostSharedBytes = 227 * 1024;
 // each other at a barrier; the kernel is then left where it was.
 segnas_status run(const char *name, int64_t x, int64_t y, int64_t z, int threads, size_t shared_bytes, void (*body)(void *argument), void *argument,
                   segnas_error *err);
+// Work that graph_launch does again and again. capture takes it and returns true between capture_begin and capture_end of this thread.
+using Work = std::function<segnas_status(segnas_error *err)>;
+bool capture(Work work);
 // Another permutation of threads and blocks for the launches to come.
 void set_order(uint64_t seed);
 

@@ -1,9 +1,12 @@
 // The runtime (../arch/runtime.h) on the host: one device whose memory is the host's and whose streams have always done everything.
 #include "../arch/runtime.h"
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
+#include <vector>
 
 #include "language.h"
 
@@ -76,6 +79,67 @@ segnas_status copy_to_device(RawStream, void *target, const void *source, size_t
 
 segnas_status copy_to_host(RawStream stream, void *target, const void *source, size_t bytes, segnas_error *err) {
   return copy_to_device(stream, target, source, bytes, err);
+}
+
+// ---------------------------------------------------------------- graphs and events
+
+namespace {
+using Event = std::chrono::steady_clock::time_point;
+using Graph = std::vector<sim::Work>;
+thread_local Graph *capturing = nullptr;
+}  // namespace
+
+namespace sim {
+bool capture(Work work) {
+  if (!capturing) return false;
+  capturing->push_back(std::move(work));
+  return true;
+}
+}  // namespace sim
+
+segnas_status capture_begin(RawStream, segnas_error *err) {
+  delete capturing;  // of a capture that nobody ended
+  capturing = new Graph;
+  return succeeded(err);
+}
+
+segnas_status capture_end(RawStream, RawGraph *graph, segnas_error *err) {
+  *graph = capturing;
+  capturing = nullptr;
+  return succeeded(err);
+}
+
+segnas_status graph_launch(RawStream, RawGraph graph, segnas_error *err) {
+  for (const sim::Work &work : *static_cast<Graph *>(graph))
+    if (segnas_status status = work(err); status != SEGNAS_OK) return status;
+  return succeeded(err);
+}
+
+void graph_destroy(RawGraph graph) { delete static_cast<Graph *>(graph); }
+
+segnas_status event_create(RawEvent *event, segnas_error *err) {
+  *event = new Event;
+  return succeeded(err);
+}
+
+void event_destroy(RawEvent event) { delete static_cast<Event *>(event); }
+
+segnas_status capture_event(RawStream, RawEvent event, segnas_error *err) {
+  const bool captured = sim::capture([event](segnas_error *own) {
+    *static_cast<Event *>(event) = std::chrono::steady_clock::now();
+    return succeeded(own);
+  });
+  if (captured) return succeeded(err);
+  if (err) {
+    err->status = SEGNAS_INTERNAL;
+    std::snprintf(err->text, sizeof err->text, "sim: an event outside of a capture");
+  }
+  return SEGNAS_INTERNAL;
+}
+
+segnas_status elapsed(RawEvent begin, RawEvent end, int64_t *nanoseconds, segnas_error *err) {
+  *nanoseconds = std::chrono::duration_cast<std::chrono::nanoseconds>(*static_cast<Event *>(end) - *static_cast<Event *>(begin)).count();
+  return succeeded(err);
 }
 
 }  // namespace segnas::gpu

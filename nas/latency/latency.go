@@ -60,7 +60,7 @@ func (id Identity) device() string {
 }
 
 // differs tells in words why times of one device do not hold for another; nil: they do. What one of them does not know is not held
-// against the other: a GPU without libnvidia-ml has no UUID and no driver version.
+// against the other: without libnvidia-ml nobody knows a driver version.
 func (id Identity) differs(other Identity) error {
 	same := id.device() == other.device()
 	if id.GPU != "" && other.GPU != "" {

@@ -5,17 +5,21 @@ import (
 	"context"
 	"errors"
 	"math"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/segnas/segnas/gobind"
 	"github.com/segnas/segnas/nas/latency"
 	"github.com/segnas/segnas/nas/misuse"
 	"github.com/segnas/segnas/nas/nvml"
+	"github.com/segnas/segnas/nas/space"
+	"github.com/segnas/segnas/nas/supernet"
 	"github.com/segnas/segnas/nas/train"
 )
 
@@ -62,7 +66,7 @@ func TestDevice_AutoSaysInTheFirstLineWhatItTookAndWhy(t *testing.T) {
 	}
 	table := filepath.Join(t.TempDir(), "t.jsonl")
 	code, _, stderr := ended(Profile, "--device", "auto", "--size", "32x64", "--rounds", "1", "--threads", "1", "--table", table)
-	if code != ExitDone || !strings.Contains(stderr, " on cpu ") || !strings.Contains(stderr, "(auto: cuda:0 has no sessions yet") {
+	if code != ExitDone || !strings.Contains(stderr, " on cpu ") || !strings.Contains(stderr, "(auto: cuda:0 has no sessions") {
 		t.Errorf("a tool that needs sessions: code %d, %q", code, stderr)
 	}
 }
@@ -95,7 +99,7 @@ func TestDevice_WhatIsMissingIsOneLineAndCode2(t *testing.T) {
 	}
 	fakePlugin(t)
 	for name, c := range tools {
-		want := "has no sessions yet"
+		want := "has no sessions"
 		if name == "train" || name == "eval" {
 			want = "this device cannot do it yet, --device cpu can"
 		}
@@ -221,6 +225,63 @@ func TestDevice_TrainingOnAPluginGivesNearlyTheCPUsLosses(t *testing.T) {
 		t.Errorf("train printed %q", scores[device])
 	}
 	t.Logf("losses %v", losses)
+}
+
+// labelsOf runs a network with the same weights and the same picture as a session of a device.
+func labelsOf(t *testing.T, device string, p gobind.Precision, fusion gobind.Fusion) []byte {
+	t.Helper()
+	x, err := gobind.NewContext(gobind.Options{Device: device, Threads: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	rng := rand.New(rand.NewPCG(1, 2))
+	const h, w = 45, 60
+	model, err := supernet.NewPlain(x, space.DefaultNetwork(5), space.HandScaled(), rng)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer model.Close()
+	session, err := deploy(x, model, 1, h, w, gobind.SessionOptions{Precision: p, Fusion: fusion})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	picture := make([]float32, h*w*pictureChannels)
+	for i := range picture {
+		picture[i] = 4*rng.Float32() - 2
+	}
+	labels, groups := make([]byte, session.OutputBytes()), make([]time.Duration, session.Groups())
+	if err := session.Run(picture, labels, groups); err != nil {
+		t.Fatal(err)
+	}
+	for i, g := range groups {
+		if g <= 0 {
+			t.Errorf("%s: group %d took %v", device, i, g)
+		}
+	}
+	return labels
+}
+
+// A session of a plug-in labels as the CPU's does, but for pixels whose best two classes lie closer together than rounding.
+func TestDevice_SessionsOnAPluginLabelAsTheCPUDoes(t *testing.T) {
+	device := pluginDevice(t)
+	want := labelsOf(t, cpuDevice, gobind.Float32, gobind.FuseWhereFaster)
+	for p, most := range map[gobind.Precision]float64{gobind.Float32: 0.001, gobind.Float16: 0.02, gobind.BFloat16: 0.12} {
+		for _, fusion := range []gobind.Fusion{gobind.FuseAlways, gobind.FuseNever} {
+			got, differ := labelsOf(t, device, p, fusion), 0
+			for i := range want {
+				if got[i] != want[i] {
+					differ++
+				}
+			}
+			share := float64(differ) / float64(len(want))
+			t.Logf("%v, fusion %d: %.2f %% of the labels differ from the CPU's in float32", p, fusion, 100*share)
+			if share > most {
+				t.Errorf("%v, fusion %d: %.2f %% of the labels differ, at most %.2f %% should", p, fusion, 100*share, 100*most)
+			}
+		}
+	}
 }
 
 func TestCommand_NamesTheNeighbourOrGoRun(t *testing.T) {

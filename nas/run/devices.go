@@ -58,7 +58,7 @@ func Devices(_ context.Context, args []string, s Streams) error {
 
 func find(m *machine, pluginDir string) Found {
 	f := Found{
-		Device: m.identity, ISAs: gobind.AvailableISAs(), BF16: m.context.BF16(), Cores: cpuid.CPU.PhysicalCores, L2: cpuid.CPU.Cache.L2, L3: cpuid.CPU.Cache.L3,
+		Device: m.identity, ISAs: gobind.AvailableISAs(), BF16: m.context.Runs(gobind.BFloat16), Cores: cpuid.CPU.PhysicalCores, L2: cpuid.CPU.Cache.L2, L3: cpuid.CPU.Cache.L3,
 		Backends: strings.Split(strings.TrimSpace(gobind.DescribeBackends(pluginDir)), "\n"),
 	}
 	f.CUDA = cudaParts(f.Backends)

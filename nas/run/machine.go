@@ -15,8 +15,6 @@ import (
 	"github.com/segnas/segnas/nas/latency"
 	"github.com/segnas/segnas/nas/misuse"
 	"github.com/segnas/segnas/nas/nvml"
-	"github.com/segnas/segnas/nas/space"
-	"github.com/segnas/segnas/nas/supernet"
 )
 
 const (
@@ -45,19 +43,19 @@ func (f *precisionFlag) String() string { return gobind.Precision(*f).String() }
 func (f *precisionFlag) Type() string   { return "precision" }
 
 func (f *precisionFlag) Set(text string) error {
-	for _, p := range []gobind.Precision{gobind.Float32, gobind.BFloat16} {
+	for _, p := range gobind.Precisions() {
 		if text == p.String() {
 			*f = precisionFlag(p)
 			return nil
 		}
 	}
-	return misuse.Errorf("give %v or %v", gobind.Float32, gobind.BFloat16)
+	return misuse.Errorf("give one of %v", gobind.Precisions())
 }
 
 // deployedFlags are machineFlags of a tool that runs deployed networks.
 func deployedFlags(fs *pflag.FlagSet, o *machineOptions) {
 	machineFlags(fs, o)
-	fs.Var(&o.precision, "precision", "of the deployed network: f32, or bf16 (values and weights rounded to bfloat16), where the processor has it")
+	fs.Var(&o.precision, "precision", "of the deployed network: f32, bf16 (values and weights rounded to bfloat16) where the device has it, f16 (to half precision) on GPUs")
 }
 
 func machineFlags(fs *pflag.FlagSet, o *machineOptions) {
@@ -105,7 +103,7 @@ func openMachine(o machineOptions, out io.Writer) (*machine, error) {
 	}
 	if m.session.Precision = gobind.Precision(o.precision); m.session.Precision != gobind.Float32 {
 		m.identity.Precision = m.session.Precision.String()
-		if err := m.checkBF16(); err != nil {
+		if err := m.checkPrecision(); err != nil {
 			m.close()
 			return nil, err
 		}
@@ -147,24 +145,26 @@ func openContext(o machineOptions, device string) (*gobind.Context, error) {
 	if o.sessions == "" || device == cpuDevice {
 		return x, nil
 	}
-	_, _, err = x.MeasureSession(supernet.Outline(space.DefaultNetwork(2), space.Baseline()), 1, 32, 64, pictureChannels, gobind.SessionOptions{})
-	if gobind.StatusOf(err) == gobind.NoKernel {
+	if !x.Runs(gobind.Float32) {
 		x.Close()
-		return nil, misuse.Errorf("%s has no sessions yet, which this needs to %s; train has --device %s, and for this type --device cpu", device, o.sessions, device)
+		return nil, misuse.Errorf("%s has no sessions, which this needs to %s; train has --device %s, and for this type --device cpu", device, o.sessions, device)
 	}
 	return x, nil
 }
 
-// checkBF16 refuses a precision that the device's sessions do not have.
-func (m *machine) checkBF16() error {
+// checkPrecision refuses a precision that the device's sessions do not have.
+func (m *machine) checkPrecision() error {
+	p := m.session.Precision
 	switch {
-	case m.context.BF16():
+	case m.context.Runs(p):
 		return nil
 	case m.identity.Kind != cpuDevice:
-		return misuse.Errorf("--precision %v: %s has no sessions of bfloat16s; --device cpu may have", m.session.Precision, m.identity.GPU)
+		return misuse.Errorf("--precision %v: %s has none; f32 works, and f16 where there are sessions at all", p, m.identity.GPU)
+	case p == gobind.Float16:
+		return misuse.Errorf("--precision %v is for GPUs; --device cuda:0 chooses one, and f32 or bf16 are for processors", p)
 	}
 	return misuse.Errorf("--precision %v: isa %s on this processor (%s) has no products of bfloat16s, which are part of AVX-512 BF16",
-		m.session.Precision, m.identity.ISA, m.identity.CPU)
+		p, m.identity.ISA, m.identity.CPU)
 }
 
 func (m *machine) close() {
@@ -178,7 +178,8 @@ func (m *machine) arithmetic() string {
 	if m.identity.Kind == cpuDevice {
 		return m.identity.ISA
 	}
-	return m.identity.Kind + " " + m.identity.GPU
+	model, _, _ := strings.Cut(m.identity.GPU, ", GPU-") // another card of the model computes the same
+	return m.identity.Kind + " " + model
 }
 
 // processor names what computes, for a person and for a file's name.

@@ -82,10 +82,13 @@ func scenesQuick() Config {
 func camvid() Config {
 	c := common()
 	c.Height, c.Width, c.Batch = 180, 240, 8
-	c.Shrinking = train.ProgressiveShrinking(c.Space, 16000, 1)
-	c.Scratch = train.Schedule{{Steps: 8000, LR: 0.045, WarmupSteps: 100}}
-	c.Retrain = train.Schedule{{Steps: 4000, LR: 0.02}}
-	c.Finalists, c.Trial = 4, train.Schedule{{Steps: 1000, LR: 0.02}}
+	// Four times the published rates, with clipped gradients, and rare classes weigh more: a network cut out and retrained for 930 steps reaches 45.7 %
+	// on the search's validation pictures so, 43.3 without the weights, 40.4 at a rate of 0.02.
+	c.Optimiser.Clip, c.Balance = 2, 0.5
+	c.Shrinking = train.ProgressiveShrinking(c.Space, 16000, 4)
+	c.Scratch = train.Schedule{{Steps: 8000, LR: 0.18, WarmupSteps: 200}}
+	c.Retrain = train.Schedule{{Steps: 4000, LR: 0.18, WarmupSteps: 200}}
+	c.Finalists, c.Trial = 4, train.Schedule{{Steps: 1000, LR: 0.18, WarmupSteps: 100}}
 	c.Checks, c.RecalibrationBatches = 5, 8
 	c.Search = search.Thesis()
 	c.TableRounds, c.FinalRounds, c.VerifyNetworks = 30, 50, 20

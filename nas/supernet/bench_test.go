@@ -89,7 +89,7 @@ func BenchmarkInfer(b *testing.B) {
 
 func benchInfer(b *testing.B, h, w int, labels bool, precision gobind.Precision, threads int) {
 	ctx := benchContext(b, threads)
-	if precision == gobind.BFloat16 && !ctx.BF16() {
+	if precision == gobind.BFloat16 && !ctx.Runs(gobind.BFloat16) {
 		b.Skip("this processor does not multiply bfloat16s")
 	}
 	net := space.DefaultNetwork(19)

@@ -26,7 +26,7 @@ func BenchmarkFusion(b *testing.B) {
 
 func benchFusion(b *testing.B, h, w int, precision gobind.Precision, threads int) {
 	ctx := benchContext(b, threads)
-	if precision == gobind.BFloat16 && !ctx.BF16() {
+	if precision == gobind.BFloat16 && !ctx.Runs(gobind.BFloat16) {
 		b.Skip("this processor does not multiply bfloat16s")
 	}
 	net, arch := space.DefaultNetwork(19), space.Baseline()

@@ -25,7 +25,7 @@ func (r *rig) outlineMeasures(t *testing.T, m *Plain, layers []gobind.Layer) {
 		}
 	}
 	for _, precision := range []gobind.Precision{gobind.Float32, gobind.BFloat16} {
-		if precision == gobind.BFloat16 && !r.ctx.BF16() {
+		if precision == gobind.BFloat16 && !r.ctx.Runs(gobind.BFloat16) {
 			continue
 		}
 		o := gobind.SessionOptions{Precision: precision}

@@ -141,7 +141,7 @@ func (s *server) load(q *request) (reply, error) {
 	if cap != "" && ctx.ISA() != cap {
 		return nil, skip("this machine has no " + cap)
 	}
-	if q.Precision == "bf16" && (!ctx.BF16() || q.Work == "train") {
+	if q.Precision == "bf16" && (!ctx.Runs(gobind.BFloat16) || q.Work == "train") {
 		return nil, skip("has no bf16 " + map[bool]string{true: "training", false: "on this processor"}[q.Work == "train"])
 	}
 	open := openInference

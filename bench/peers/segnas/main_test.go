@@ -139,7 +139,7 @@ func TestServe_WeightsAreThoseOfEveryPrecision(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ctx.Close()
-	if !ctx.BF16() {
+	if !ctx.Runs(gobind.BFloat16) {
 		t.Skip("bf16: this processor has none")
 	}
 	var largest float64

@@ -17,7 +17,7 @@ extern "C" {
 #endif
 
 /* Moves on with every change of this file or of an operation's signature. */
-#define SEGNAS_BACKEND_VERSION 2
+#define SEGNAS_BACKEND_VERSION 3
 
 /* What the host lends to a plug-in for the process's life. */
 typedef struct segnas_host {
@@ -78,6 +78,18 @@ typedef struct segnas_backend_ops {
   segnas_status (*axpy)(void *stream, float alpha, const segnas_tensor *x, const segnas_tensor *y, segnas_error *err);
 } segnas_backend_ops;
 
+/* A network for a session. The host has checked it and its options as segnas.h says: layers read what comes before them, shapes agree, and the
+ * device has the precision. */
+typedef struct segnas_value_shape {
+  int64_t h, w, c;
+} segnas_value_shape;
+typedef struct segnas_network {
+  const segnas_layer *layers; /* [count]; weights and biases may be anywhere when no session is made */
+  int32_t count, groups, n;
+  const segnas_value_shape *values; /* [count + 1]; value 0 is the input */
+  const segnas_session_options *options;
+} segnas_network;
+
 typedef struct segnas_backend {
   uint32_t size;    /* sizeof(segnas_backend) as the plug-in knows it */
   uint32_t version; /* SEGNAS_BACKEND_VERSION */
@@ -99,6 +111,12 @@ typedef struct segnas_backend {
   void (*buffer_destroy)(void *device, void *memory, size_t bytes);
   segnas_status (*buffer_write)(void *stream, void *memory, size_t offset_bytes, const void *source, size_t bytes, segnas_error *err);
   segnas_status (*buffer_read)(void *stream, void *memory, size_t offset_bytes, void *target, size_t bytes, segnas_error *err);
+  /* Sessions; all NULL where the backend has none. precision: a segnas_precision; 1 where sessions keep it on this device. session NULL: the two figures alone
+   * (segnas_session_measure). Everything that a session needs is borrowed for the call. input and output are host memory; group_ns may be NULL. */
+  int32_t (*device_precision)(void *device, int32_t precision);
+  segnas_status (*session_create)(void *device, const segnas_network *network, void **session, size_t *activation_bytes, size_t *weight_bytes, segnas_error *err);
+  void (*session_destroy)(void *session);
+  segnas_status (*session_run)(void *session, const void *input, void *output, int64_t *group_ns, segnas_error *err);
   segnas_backend_ops ops;
 } segnas_backend;
 

@@ -87,8 +87,8 @@ SEGNAS_API void segnas_context_destroy(segnas_context *context);
 SEGNAS_API uint32_t segnas_context_threads(const segnas_context *context);
 /* The instruction set in use: "scalar", "avx2", "avx512". */
 SEGNAS_API const char *segnas_context_isa(const segnas_context *context);
-/* 1 where sessions of SEGNAS_PRECISION_BF16 run, else 0. */
-SEGNAS_API int32_t segnas_context_bf16(const segnas_context *context);
+/* 1 where sessions keep their numbers in that segnas_precision, else 0. */
+SEGNAS_API int32_t segnas_context_precision(const segnas_context *context, int32_t precision);
 /* "cpu" or the plug-in's device name. */
 SEGNAS_API const char *segnas_context_device(const segnas_context *context);
 /* Writes the instruction sets that this build has and this machine runs, best last, separated by spaces ("scalar avx2"). */
@@ -298,8 +298,11 @@ typedef enum segnas_precision {
   /* Pictures and weights of pointwise and dense convolutions are rounded to bfloat16 (to nearest, ties to even); so is every value between
    * layers, the widened middle of a block and the line between a depthwise and a pointwise layer included. Depthwise weights, biases, all sums,
    * upsampling and the last layer's output are float32. Products of pairs are added second before first; denormal bfloat16s count as zero.
-   * Needs the processor's AVX-512 BF16, or isa "scalar" (plain C++, a reference): elsewhere SEGNAS_NO_KERNEL. */
-  SEGNAS_PRECISION_BF16 = 1
+   * On the CPU it needs AVX-512 BF16, or isa "scalar" (plain C++, a reference), elsewhere SEGNAS_NO_KERNEL. On a GPU of compute capability 8.0 or
+   * later products run on tensor cores, which take denormals as they are and add in an order of their own. */
+  SEGNAS_PRECISION_BF16 = 1,
+  /* The same with half precision (IEEE binary16), on GPUs alone: rounded eight times finer, and infinite beyond 65504. */
+  SEGNAS_PRECISION_F16 = 2
 } segnas_precision;
 
 /* Whether the layers of a block run as one step, whose middle never reaches memory. The bits are the same. */
@@ -323,7 +326,8 @@ typedef struct segnas_session_options {
 SEGNAS_API segnas_status segnas_session_create(segnas_context *context, const segnas_layer *layers, int32_t count, int32_t n, int32_t h, int32_t w, int32_t c, const segnas_session_options *options, segnas_session **session, segnas_error *err);
 SEGNAS_API void segnas_session_destroy(segnas_session *session);
 /* Runs it: input float32 or u8 [n,h,w,c], output as planned; both host, borrowed. group_ns, when not NULL, receives the nanoseconds that each
- * timing group took ([largest group + 1]), stamped inside the run. One user at a time (SEGNAS_BUSY). */
+ * timing group took ([largest group + 1]), stamped inside the run: on a GPU by its own events, the copies of input and output not counted. One user at
+ * a time (SEGNAS_BUSY). */
 SEGNAS_API segnas_status segnas_session_run(segnas_session *session, const void *input, void *output, int64_t *group_ns, segnas_error *err);
 SEGNAS_API size_t segnas_session_output_bytes(const segnas_session *session);
 /* Bytes of activations (peak, scratch of all threads included) and of packed weights. */

@@ -128,7 +128,7 @@ SEGNAS_KERNEL(kThreads) conv3x3_weight_tiles(const Conv3x3Weight<T> a) {
     if (first >= a.tiling.height) break;
     barrier();
     stage_gradient(gradient, a, at, first);
-    P::stage(patch, a.x, a.x_pitch, a.tiling, at.picture, first * S - 1, at.column * S - 1, channel, count);
+    P::stage(patch, AsStored<T>{a.x}, a.x_pitch, a.tiling, at.picture, first * S - 1, at.column * S - 1, channel, count);
     barrier();
     if (i >= a.tiling.height || p < 0 || p >= a.tiling.in_h) continue;
     if (inside) {
@@ -151,7 +151,7 @@ segnas_status run_tiles(Stream *s, const Conv3x3Weight<float> &a, segnas_error *
 segnas_status weight_gradient(Stream *s, const segnas_tensor &x, int32_t stride, const segnas_tensor *y, const Norm &norm, const segnas_tensor &da,
                               int32_t accumulate, const segnas_tensor &dw, segnas_error *err) {
   const Rows in = rows_of(x), raw = y ? rows_of(*y) : Rows{nullptr, 0}, gradient = rows_of(da);
-  Conv3x3Weight<float> a = {in.at, raw.at, gradient.at, in.pitch, raw.pitch, gradient.pitch, norm, nullptr, 0, conv3x3_tiling(x, da, kRows)};
+  Conv3x3Weight<float> a = {in.at, raw.at, gradient.at, in.pitch, raw.pitch, gradient.pitch, norm, nullptr, 0, conv3x3_tiling(conv3x3_shape(x, da), kRows)};
   const Conv3x3Tiling &t = a.tiling;
   a.chunks = ceil_div(t.cin, kChunk);
   void *memory;

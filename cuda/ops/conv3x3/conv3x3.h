@@ -12,9 +12,23 @@ namespace segnas::gpu {
 
 constexpr int kTileColumns = 32, kTileOutputs = 32, kRun = 8, kChunk = 4, kOutputLanes = kTileOutputs / 4;
 
-struct Conv3x3Tiling {
+// Values as they are stored.
+template <class T>
+struct AsStored {
+  const T *at;
+  SEGNAS_DEVICE float operator()(int64_t i, int) const { return load(at + i); }
+};
+
+struct Conv3x3Shape {
   int64_t pictures;
   int height, width, in_h, in_w, cin, cout;  // of y, of x
+};
+inline Conv3x3Shape conv3x3_shape(const segnas_tensor &x, const segnas_tensor &y) {
+  auto size = [](const segnas_tensor &t, int d) { return static_cast<int>(t.shape[d]); };
+  return {x.shape[0], size(y, 1), size(y, 2), size(x, 1), size(x, 2), size(x, 3), size(y, 3)};
+}
+
+struct Conv3x3Tiling : Conv3x3Shape {
   int rows, band;                            // rows of a step; steps of a band
   int output_tiles, column_tiles, band_tiles;
 
@@ -23,9 +37,8 @@ struct Conv3x3Tiling {
 
 // As long as there are blocks enough for a large GPU bands are long: what a block adds up at its end costs less. rows * kRun * band stays below
 // kMomentPixels for each thread.
-inline Conv3x3Tiling conv3x3_tiling(const segnas_tensor &x, const segnas_tensor &y, int rows) {
-  auto size = [](const segnas_tensor &t, int d) { return static_cast<int>(t.shape[d]); };
-  Conv3x3Tiling t = {x.shape[0], size(y, 1), size(y, 2), size(x, 1), size(x, 2), size(x, 3), size(y, 3), rows, 8, 0, 0, 0};
+inline Conv3x3Tiling conv3x3_tiling(const Conv3x3Shape &shape, int rows) {
+  Conv3x3Tiling t = {shape, rows, 8, 0, 0, 0};
   t.output_tiles = ceil_div(t.cout, kTileOutputs);
   t.column_tiles = ceil_div(t.width, kTileColumns);
   constexpr int64_t kBlocks = 512;
@@ -57,16 +70,16 @@ struct Patch {
   static constexpr int kFloats = kChunk * kHeight * kPitch;
   static constexpr int kReach = (kRun - 1) * S + 3;  // columns under a thread's run, which begin at j*S - 1
 
-  // Channels [channel, channel + count) of the rows from `row`, the columns from `column` on.
-  template <class T>
-  SEGNAS_DEVICE static void stage(Shared<float> to, const T *x, int64_t pitch, const Conv3x3Tiling &t, int picture, int row, int column, int channel,
+  // Channels [channel, channel + count) of the rows from `row`, the columns from `column` on; x(i, c) reads element i, which is of channel c.
+  template <class Source>
+  SEGNAS_DEVICE static void stage(Shared<float> to, const Source &x, int64_t pitch, const Conv3x3Tiling &t, int picture, int row, int column, int channel,
                                   int count) {
     for (int r = warp(); r < kHeight; r += threads() / kWarp) {
       const bool inside = row + r >= 0 && row + r < t.in_h;
       const int64_t first = (static_cast<int64_t>(picture) * t.in_h + row + r) * t.in_w + column;
       for (int q = lane(); q < kWidth; q += kWarp) {
         const bool there = inside && column + q >= 0 && column + q < t.in_w;
-        for (int c = 0; c < count; c++) to[(c * kHeight + r) * kPitch + q] = there ? load(x + ((first + q) * pitch + channel + c)) : 0.0f;
+        for (int c = 0; c < count; c++) to[(c * kHeight + r) * kPitch + q] = there ? x((first + q) * pitch + channel + c, channel + c) : 0.0f;
       }
     }
   }

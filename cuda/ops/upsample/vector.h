@@ -1,6 +1,7 @@
 // What a thread of the resizing kernels holds of a pixel: one channel, or four that lie aligned. How the bytes move never changes a sum.
 #pragma once
 #include "../../plugin/interpolation.h"
+#include "../../plugin/storage.h"
 
 namespace segnas::gpu {
 
@@ -9,25 +10,16 @@ struct Channels {
   float at[kWidth];
 };
 
-template <int kWidth>
-SEGNAS_DEVICE Channels<kWidth> load_channels(const float *from) {
+template <int kWidth, class T>
+SEGNAS_DEVICE Channels<kWidth> load_channels(const T *from) {
   Channels<kWidth> v;
-  if constexpr (kWidth == 4) {
-    const Float4 whole = *reinterpret_cast<const Float4 *>(from);
-    v.at[0] = whole.x, v.at[1] = whole.y, v.at[2] = whole.z, v.at[3] = whole.w;
-  } else {
-    for (int i = 0; i < kWidth; i++) v.at[i] = from[i];
-  }
+  load_pack(from, v.at);
   return v;
 }
 
-template <int kWidth>
-SEGNAS_DEVICE void store_channels(float *to, const Channels<kWidth> &v) {
-  if constexpr (kWidth == 4) {
-    *reinterpret_cast<Float4 *>(to) = {v.at[0], v.at[1], v.at[2], v.at[3]};
-  } else {
-    for (int i = 0; i < kWidth; i++) to[i] = v.at[i];
-  }
+template <int kWidth, class T>
+SEGNAS_DEVICE void store_channels(T *to, const Channels<kWidth> &v) {
+  store_pack(to, v.at);
 }
 
 // w0 a + w1 b, each product and the sum rounded, as on the CPU.
@@ -44,6 +36,6 @@ SEGNAS_DEVICE void add_product(Channels<kWidth> *sum, float weight, const Channe
 }
 
 // Whether every pixel's channels can be moved four at a time.
-inline bool in_fours(const Rows &rows) { return reinterpret_cast<uintptr_t>(rows.at) % sizeof(Float4) == 0 && rows.pitch % 4 == 0; }
+inline bool in_fours(const Rows &rows) { return packs<4>(rows.at, rows.pitch); }
 
 }  // namespace segnas::gpu

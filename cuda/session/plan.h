@@ -1,0 +1,56 @@
+// A network planned for a device: which layers run as one step, and where every value and weight lies. Nothing here touches the device.
+//
+// A value may be wanted in the session's stored type, as plain float32 (by labels, by dense layers, by the caller), or both; with float they are one.
+// Value 0 is the caller's picture, copied to the device as it comes: float32 or bytes.
+#pragma once
+#include <vector>
+
+#include "step.h"
+
+namespace segnas::gpu {
+
+struct PlannedValue {
+  int64_t h = 0, w = 0, c = 0;
+  bool wants_stored = false, wants_floats = false;
+  int64_t offset = -1, float_offset = -1;  // bytes into the activations; -1: it does not lie there
+  int readers = 0, last_reader = -1;       // the latter a step
+};
+
+enum class StepKind { kDense, kDepthwise, kPointwise, kBlock, kUpsampleAdd, kLabels, kToStored, kToFloats };
+
+struct PlannedStep {
+  StepKind kind = StepKind::kPointwise;
+  int layer = -1;                          // its only one, or a block's last; -1: a value's other form is made
+  int depthwise = -1, expand = -1;         // a block's others; expand may be -1
+  int input = 0, input2 = -1, output = 0;  // values
+  int group = 0;
+};
+
+struct PlannedWeights {
+  int64_t weights = -1, bias = -1;  // bytes into the session's weights
+};
+
+struct SessionPlan {
+  const segnas_network *network = nullptr;  // borrowed
+  Stored stored = Stored::kFloat;
+  std::vector<PlannedValue> values;
+  std::vector<PlannedStep> steps;
+  std::vector<PlannedWeights> weights;  // by layer
+  int64_t scale = -1, shift = -1;       // of a picture of bytes, beside the weights
+  size_t activation_bytes = 0, weight_bytes = 0;
+
+  bool bytes() const { return network->options->input == SEGNAS_U8; }
+  const segnas_layer &layer(int i) const { return network->layers[i]; }
+  int64_t input_channels(int i) const { return values[static_cast<size_t>(layer(i).input)].c; }
+  // How many numbers a layer's weights are; 0: it has none.
+  int64_t weight_count(int i) const;
+  // The layer without its memory.
+  Convolution convolution(int i) const;
+  // A value's shape, in the stored type or as float32.
+  Image image(int value, bool floats) const;
+};
+
+// Throws std::bad_alloc.
+SessionPlan plan_session(const DeviceFacts &device, const segnas_network &network);
+
+}  // namespace segnas::gpu
