@@ -1,12 +1,16 @@
 // How kernels read and write what is stored: they compute in float and name the stored type by a template's argument, so that another type needs its
 // load and store here and nothing else in them.
 #pragma once
-#include "../arch/arch.h"
+#include "../arch/half.h"
 
 namespace segnas::gpu {
 
 SEGNAS_DEVICE float load(const float *p) { return *p; }
 SEGNAS_DEVICE void store(float *p, float v) { *p = v; }
+SEGNAS_DEVICE float load(const Half *p) { return to_float(*p); }
+SEGNAS_DEVICE void store(Half *p, float v) { *p = from_float<Half>(v); }
+SEGNAS_DEVICE float load(const Bfloat16 *p) { return to_float(*p); }
+SEGNAS_DEVICE void store(Bfloat16 *p, float v) { *p = from_float<Bfloat16>(v); }
 
 // N neighbours on N elements' bytes: one access.
 template <class T, int N>
