@@ -44,7 +44,11 @@ step_opcheck() { bin/opcheck --backend "${device%%:*}" && note "$(last_of ' pass
 
 sanitizer() {
   command -v compute-sanitizer >/dev/null || { skip "there is no compute-sanitizer on PATH (it comes with the toolkit)"; return; }
-  compute-sanitizer --tool "$1" --error-exitcode 9 bin/opcheck --backend "${device%%:*}" --only cases && note "$(last_of 'ERROR SUMMARY|RACECHECK SUMMARY')"
+  local part
+  for part in cases sessions; do
+    compute-sanitizer --tool "$1" --error-exitcode 9 bin/opcheck --backend "${device%%:*}" --only $part || return
+  done
+  note "$(last_of 'ERROR SUMMARY|RACECHECK SUMMARY')"
 }
 step_memcheck() { sanitizer memcheck; }
 step_racecheck() { sanitizer racecheck; }
@@ -59,7 +63,7 @@ step_go_tests() {
   return $code
 }
 step_device_test() {
-  SEGNAS_TEST_DEVICE=$device bin/run.test -test.v -test.run 'Device_Training' && note "$(last_of 'losses' | sed 's/.*losses //')"
+  SEGNAS_TEST_DEVICE=$device bin/run.test -test.v -test.run 'Device_(Training|Sessions)' && note "$(last_of 'losses' | sed 's/.*losses //')"
 }
 step_train() {
   bin/train --device "$device" --size 128x256 --batch 8 --scratch-steps 60 --checks 1 --train-scenes 64 --search-scenes 4 --test-scenes 8 --out "$results/train" &&
@@ -73,6 +77,16 @@ step_search() {
 }
 step_profile() {
   bin/profile --device "$search_device" --size 64x96 --rounds 2 --verify 3 --table "$results/table.jsonl" && note "$(last_of '^whole ' | awk '{ print "MAPE " $2 " % of 3 networks" }')"
+}
+# Deployed networks at full size in every precision that the GPU has: what a search there would see.
+step_sessions() {
+  local p code=0 seen=()
+  for p in f32 f16 bf16; do
+    bin/profile --device "$device" --precision $p --size 1024x2048 --rounds 10 --verify 5 --table "$results/table-$p.jsonl" || { code=$?; [ $code = 2 ] && [ $p = bf16 ] && code=0; }
+    [ $code = 0 ] || return $code
+    seen+=("$p MAPE $(last_of '^whole ' | awk '{ print $2 }') %")
+  done
+  note "${seen[*]}"
 }
 step_bench() {
   SEGNAS_DEVICE=$device bin/bench.test -test.run '^$' -test.bench Operations -test.benchtime 5x && note "$(grep -c ns/op "$log") operations timed: results/bench.log"
@@ -93,7 +107,7 @@ if [ -n "${SEGNAS_STEP:-}" ]; then
   "step_$SEGNAS_STEP"
   exit
 fi
-gpu=(machine build devices nvml opcheck device_test train memcheck racecheck synccheck initcheck go_tests search profile bench pytorch)
+gpu=(machine build devices nvml opcheck device_test train memcheck racecheck synccheck initcheck go_tests search profile sessions bench pytorch)
 cpu=(machine devices nvml opcheck_cpu go_tests search profile bench_cpu)
 steps=("${gpu[@]}")
 if [ "${1:-}" = --cpu ]; then
