@@ -1,6 +1,8 @@
-// What a thread of the resizing kernels holds of a pixel: one channel, or four that lie aligned. How the bytes move never changes a sum.
+// What a thread of the resizing kernels holds of a pixel: one channel, or four (of sixteen-bit types eight) that lie aligned. How the bytes move never
+// changes a sum.
 #pragma once
 #include "../../plugin/interpolation.h"
+#include "../../plugin/storage.h"
 
 namespace segnas::gpu {
 
@@ -9,25 +11,16 @@ struct Channels {
   float at[kWidth];
 };
 
-template <int kWidth>
-SEGNAS_DEVICE Channels<kWidth> load_channels(const float *from) {
+template <int kWidth, class Stored>
+SEGNAS_DEVICE Channels<kWidth> load_channels(const Stored *from) {
   Channels<kWidth> v;
-  if constexpr (kWidth == 4) {
-    const Float4 whole = *reinterpret_cast<const Float4 *>(from);
-    v.at[0] = whole.x, v.at[1] = whole.y, v.at[2] = whole.z, v.at[3] = whole.w;
-  } else {
-    for (int i = 0; i < kWidth; i++) v.at[i] = from[i];
-  }
+  load_pack<kWidth>(from, v.at);
   return v;
 }
 
-template <int kWidth>
-SEGNAS_DEVICE void store_channels(float *to, const Channels<kWidth> &v) {
-  if constexpr (kWidth == 4) {
-    *reinterpret_cast<Float4 *>(to) = {v.at[0], v.at[1], v.at[2], v.at[3]};
-  } else {
-    for (int i = 0; i < kWidth; i++) to[i] = v.at[i];
-  }
+template <int kWidth, class Stored>
+SEGNAS_DEVICE void store_channels(Stored *to, const Channels<kWidth> &v) {
+  store_pack<kWidth>(to, v.at);
 }
 
 // w0 a + w1 b, each product and the sum rounded, as on the CPU.
