@@ -1,5 +1,5 @@
-// session_labels: the kernels of ops/loss/argmax.cu on the network's last logits. Full-size logits never exist; instructions are the floor, 9.1 us of an H100 for
-// 1024x2048x19 from 128x256.
+// session_labels: the kernels of ops/loss/argmax.cu on the network's last logits. Full-size logits never exist; instructions are the floor, 9.1 us of
+// an H100 for 1024x2048x19 from 128x256.
 #include "step.h"
 
 #include "../ops/loss/labels.h"

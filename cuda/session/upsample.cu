@@ -1,5 +1,5 @@
-// session_upsample_add: y = relu(a + bilinear (x)), by the kernels of ops/upsample; positions and weights come from the same integers. Memory is the floor: a
-// and y once, 2 to 4 bytes an element each, and x: 128x256x128 halves from 32x64 are 17 MB, 5.2 us of an H100.
+// session_upsample_add: y = relu(a + bilinear (x)), by the kernels of ops/upsample; positions and weights come from the same integers. Memory is the
+// floor: a and y once, 2 or 4 bytes an element each, and x: 128x256x128 halves from 32x64 are 17 MB, 5.2 us of an H100.
 #include "step.h"
 
 #include "../ops/upsample/resize.h"

@@ -1,13 +1,13 @@
 // A tile of a matrix product of sixteen-bit numbers, made by the tensor cores (arch/mma.h).
 //
 // C[m,n] += A[m,k] B[k,n]: a block makes kRows x kColumns of C, its warps kWarpRows x kWarpColumns each. Both sides lie in shared memory as they are
-// stored, A by rows [kRows][kDepth + 8] and B by depth [kDepth][kColumns + 8]: with 16 bytes more a line than a multiple of 32 the eight lines that a
-// fragment's load reads are in different banks. There are kStages buffers of kDepth: while one is multiplied the next kStages - 1 are on their way
-// (arch/copy.h), and a step takes one barrier. What lies outside of a matrix is zero in shared memory.
+// stored, A by rows [kRows][kDepth + 8] and B by depth [kDepth][kColumns + 8]: with 16 bytes more a line than a multiple of 32 the eight lines that
+// a fragment's load reads are in different banks. There are kStages buffers of kDepth: while one is multiplied the next kStages - 1 are on their
+// way (arch/copy.h), and a step takes one barrier. What lies outside of a matrix is zero in shared memory.
 //
-// A warp of 32 x 64 takes, a depth of 16, 2 + 4 loads of 512 bytes for 16 products of 2048 multiply-adds: 24 clocks of shared memory's 128 bytes, 16 of an
-// H100's tensor cores (2048 multiply-adds a clock; mma.sync reaches some two thirds of that). So the inner loop can do about 600 TFLOP/s of 989.
-// It need not do better: pointwise layers of these networks have k n / (k + n) = 55 (64 -> 384) to 85 (128 -> 256) operations a byte, which
+// A warp of 32 x 64 takes, a depth of 16, 2 + 4 loads of 512 bytes for 16 products of 2048 multiply-adds: 24 clocks of shared memory's 128 bytes, 16
+// of an H100's tensor cores (2048 multiply-adds a clock; mma.sync reaches some two thirds of that). So the inner loop can do about 600 TFLOP/s of
+// 989. It need not do better: pointwise layers of these networks have k n / (k + n) = 55 (64 -> 384) to 85 (128 -> 256) operations a byte, which
 // 3.35 TB/s feed at 180 to 290 TFLOP/s.
 //
 // Order: multiply_add's over ascending depths of 16, whatever the tile.

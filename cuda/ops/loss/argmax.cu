@@ -191,8 +191,8 @@ segnas_status argmax(void *stream, const segnas_tensor *logits, const segnas_ten
   Stream *s = nullptr;
   SEGNAS_GPU_TRY(Stream::enter(stream, &s, err));
   const Rows low = rows_of(*logits);
-  SEGNAS_GPU_TRY(label_pixels("argmax", s, {low.at, low.pitch, logits->shape[0], logits->shape[1], logits->shape[2], channels_of(*logits)}, u8(*labels),
-                              labels->shape[1], labels->shape[2], err));
+  const Logits l = {low.at, low.pitch, logits->shape[0], logits->shape[1], logits->shape[2], channels_of(*logits)};
+  SEGNAS_GPU_TRY(label_pixels("argmax", s, l, u8(*labels), labels->shape[1], labels->shape[2], err));
   return succeed(err);
 }
 

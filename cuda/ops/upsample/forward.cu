@@ -95,8 +95,9 @@ segnas_status forward(const char *name, void *stream, const segnas_tensor *x, co
   SEGNAS_GPU_TRY(Stream::enter(stream, &s, err));
   const int32_t nearest = mode == SEGNAS_NEAREST;
   const Rows from = rows_of(*x), more = addend ? rows_of(*addend) : Rows{}, to = rows_of(*y);
-  SEGNAS_GPU_TRY(resize<float>(name, s, {from.at, from.pitch, more.at, more.pitch, to.at, to.pitch, y->shape[0], channels_of(*x),
-                                         axis_of(x->shape[1], y->shape[1], nearest), axis_of(x->shape[2], y->shape[2], nearest)}, err));
+  const Resize<float> r = {from.at, from.pitch, more.at, more.pitch, to.at, to.pitch, y->shape[0], channels_of(*x),
+                           axis_of(x->shape[1], y->shape[1], nearest), axis_of(x->shape[2], y->shape[2], nearest)};
+  SEGNAS_GPU_TRY(resize<float>(name, s, r, err));
   return succeed(err);
 }
 
@@ -105,7 +106,8 @@ segnas_status forward(const char *name, void *stream, const segnas_tensor *x, co
 template <class Stored>
 segnas_status resize(const char *name, Stream *s, const Resize<Stored> &r, segnas_error *err) {
   constexpr int kWide = 16 / sizeof(Stored);
-  const bool wide = r.channels % kWide == 0 && packs<kWide>(r.x, r.x_pitch) && packs<kWide>(r.addend, r.addend_pitch) && packs<kWide>(r.y, r.y_pitch);
+  const bool wide =
+      r.channels % kWide == 0 && packs<kWide>(r.x, r.x_pitch) && packs<kWide>(r.addend, r.addend_pitch) && packs<kWide>(r.y, r.y_pitch);
   ForwardArgs<Stored> a = {r, wide ? r.channels / kWide : r.channels, 0, 0, 0};
   a.items = a.vectors * ceil_div<int64_t>(r.columns.out, kRun);
   a.chunks = ceil_div<int64_t>(a.items, kThreads);

@@ -1,5 +1,5 @@
-// What a thread of the resizing kernels holds of a pixel: one channel, or four (of sixteen-bit types eight) that lie aligned. How the bytes move never
-// changes a sum.
+// What a thread of the resizing kernels holds of a pixel: one channel, or four (of sixteen-bit types eight) that lie aligned. How the bytes move
+// never changes a sum.
 #pragma once
 #include "../../plugin/interpolation.h"
 #include "../../plugin/storage.h"
