@@ -1,5 +1,5 @@
 // What a kernel is written in: one small language that nvcc compiles for a GPU and a C++ compiler for sim (cuda/sim), from the same sources.
-// Kernels, and what they call, use nothing of CUDA but what stands here and in mma.h.
+// Kernels, and what they call, use nothing of CUDA but what stands here, in mma.h and in copy.h.
 //
 //   SEGNAS_KERNEL(threads)   in place of "__global__ void": template <int K> SEGNAS_KERNEL(256) rows(const RowsArgs a) { ... }
 //                            threads: the most that a block is launched with; SEGNAS_KERNEL(threads, blocks): registers for so many blocks on a

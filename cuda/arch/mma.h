@@ -10,15 +10,15 @@
 //              at[2], at[3] row group + 8, columns 2 place + {0, 1}
 // So FragmentC::at[i] is fragment_row(i), fragment_column(i), and neighbours at[0], at[1] of a half type are one word of a row.
 //
-// Fragments are loaded from tiles in shared memory whose rows begin on 16 bytes: pitch, in elements, is a multiple of 8. A load reads eight rows of 16
-// bytes at a time: no two of them meet in a bank when pitch is 8 more than a multiple of 16.
+// Fragments are loaded from tiles in shared memory whose rows begin on 16 bytes: pitch, in elements, is a multiple of 8. A load reads eight rows of
+// 16 bytes at a time: no two of them meet in a bank when pitch is 8 more than a multiple of 16.
 //
 // Numbers: products are exact. The portable form adds them one by one over ascending depth, each sum rounded. The units add the products of an
 // instruction and the sum in one go, aligned to the largest of them and cut off below what they keep: an error of the same size, not the same bits.
 // Which form runs depends on the card alone, so one card gives one result.
 //
-// Half takes one instruction from sm_80 on and two of depth 8 on sm_75. Bfloat16 takes one from sm_80 on; sm_75 cannot multiply it, and takes the portable
-// form: right, and some hundred times slower.
+// Half takes one instruction from sm_80 on and two of depth 8 on sm_75. Bfloat16 takes one from sm_80 on; sm_75 cannot multiply it, and takes the
+// portable form: right, and slow (32 shuffles and 64 FMAs in place of two instructions).
 #pragma once
 #include "half.h"
 

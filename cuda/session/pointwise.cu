@@ -1,16 +1,16 @@
 // session_pointwise: y[P,n] = relu(x[P,k] w + bias + residual).
 //
-// float: the product of ops/pwconv, whose epilogue adds the residual: one chain of FMAs from the bias on. Bytes 4 P (k + n), + 4 P n of a residual; the
-// FMA units (67 TFLOP/s) are the floor of wide layers, memory (3.35 TB/s) of narrow ones (product.h).
+// float: the product of ops/pwconv, whose epilogue adds the residual: one chain of FMAs from the bias on. Bytes 4 P (k + n), + 4 P n of a residual;
+// the FMA units (67 TFLOP/s) are the floor of wide layers, memory (3.35 TB/s) of narrow ones (product.h).
 //
-// Half and Bfloat16: the tensor cores (warp_product.h), from the bias on. Operations 2 P k n, bytes 2 P (k + n) (+ 2 P n): 55 operations a byte for 64 -> 384,
-// where an H100 turns from memory to arithmetic at 295. So memory is the floor, 128x256 pixels 64 -> 384 take 29 MB, 8.8 us, and what counts is that
-// enough is on its way and that whole sectors move: a block keeps two to three steps of both sides on their way, 30 to 43 KB, of which a multiprocessor
-// needs some 15 KB (3.35 TB/s / 132 x 600 ns). Blocks that share rows of x are neighbours, so that x comes from memory once and else from the
-// second-level cache, as weights do.
-// A fragment holds two columns of a row in a lane, four lanes 16 bytes. Stored so, half of every sector would be written at a time; four lanes exchange
-// what they have of four fragments and store 16 bytes each, 64 of a row. The residual comes the same way back. Each lane reads of the residual
-// exactly what it writes of y, so y may be the residual's memory.
+// Half and Bfloat16: the tensor cores (warp_product.h), from the bias on. Operations 2 P k n, bytes 2 P (k + n) (+ 2 P n): 55 operations a byte for
+// 64 -> 384, where an H100 turns from memory to arithmetic at 295. So memory is the floor, 128x256 pixels 64 -> 384 take 29 MB, 8.8 us, and what
+// counts is that enough is on its way and that whole sectors move. A block keeps two or three steps of both sides on their way, 20 to 36 KB, and
+// two or three blocks share a multiprocessor, which needs some 15 KB (3.35 TB/s / 132 x 600 ns). Blocks that share rows of x are neighbours, so
+// that x comes from memory once and else from the second-level cache, as weights do.
+// A fragment holds two columns of a row in a lane, four lanes 16 bytes. Stored so, half of every sector would be written at a time; four lanes
+// exchange what they have of four fragments and store 16 bytes each, 64 of a row. The residual comes the same way back. Each lane reads of the
+// residual exactly what it writes of y, so y may be the residual's memory.
 #include "step.h"
 
 #include "../ops/pwconv/product.h"

@@ -1,14 +1,14 @@
 // A tile of a matrix product of sixteen-bit numbers, made by the tensor cores (arch/mma.h).
 //
 // C[m,n] += A[m,k] B[k,n]: a block makes kRows x kColumns of C, its warps kWarpRows x kWarpColumns each. Both sides lie in shared memory as they are
-// stored, A by rows [kRows][kDepth + 8] and B by depth [kDepth][kColumns + 8]: with 16 bytes more a line than a multiple of 32 the eight lines that a
-// fragment's load reads are in different banks. There are kStages buffers of kDepth: while one is multiplied the next kStages - 1 are on their way
-// (arch/copy.h), and a step takes one barrier. What lies outside of a matrix is zero in shared memory.
+// stored, A by rows [kRows][kDepth + 8] and B by depth [kDepth][kColumns + 8]: with 16 bytes more a line than a multiple of 32 the eight lines that
+// a fragment's load reads are in different banks. There are kStages buffers of kDepth: while one is multiplied the next kStages - 1 are on their
+// way (arch/copy.h), and a step takes one barrier. What lies outside of a matrix is zero in shared memory.
 //
-// A warp of 32 x 64 takes, a depth of 16, 2 + 4 loads of 512 bytes for 16 products, 24 clocks of shared memory's 128 bytes each; the tensor cores of an
-// H100 (4096 multiply-adds a clock by wgmma, about half of that by mma.sync) take 16. So the inner loop is bound by shared memory, at a third of the
-// card's best. That is enough: pointwise layers of these networks do 2 k n / (2 (k + n)) = 55 (64 -> 384) to 85 (128 -> 256) operations a byte, and
-// 3.35 TB/s are used up at 185 to 285 TFLOP/s.
+// A warp of 32 x 64 takes, a depth of 16, 2 + 4 loads of 512 bytes for 16 products of 2048 multiply-adds: 24 clocks of shared memory's 128 bytes, 16
+// of an H100's tensor cores (2048 multiply-adds a clock; mma.sync reaches some two thirds of that). So the inner loop can do about 600 TFLOP/s of
+// 989. It need not do better: pointwise layers of these networks have k n / (k + n) = 55 (64 -> 384) to 85 (128 -> 256) operations a byte, which
+// 3.35 TB/s feed at 180 to 290 TFLOP/s.
 //
 // Order: multiply_add's over ascending depths of 16, whatever the tile.
 #pragma once
@@ -53,7 +53,7 @@ class Window {
   // The matrix [lines][width] lies on 16 bytes; the part begins at line, element.
   SEGNAS_DEVICE Window(const T *matrix, int64_t lines, int64_t width, int64_t line, int64_t element)
       : at_(matrix + (line + own_line()) * width + element + own_element()),
-        width_(width),
+        width_(static_cast<int>(width)),
         lines_left_(clamp(lines - line - own_line())),
         elements_left_(clamp(width - element - own_element())),
         whole_(width % 8 == 0) {}
@@ -63,7 +63,7 @@ class Window {
 #pragma unroll
     for (int i = 0; i < kEach; i++) {
       const bool valid = i * kLinesAtOnce < lines_left_ && elements_left_ > 0;
-      const T *from = at_ + i * kLinesAtOnce * width_;
+      const T *from = at_ + static_cast<int64_t>(i * kLinesAtOnce * width_);
       const Shared<Chunk> place = (to + ((own_line() + i * kLinesAtOnce) * kPitch + own_element())).template as<Chunk>();
       if (whole_) {
         copy_chunk(place, valid ? from : at_, valid);
@@ -75,7 +75,7 @@ class Window {
       at_ += kElements;
       elements_left_ -= kElements;
     } else {
-      at_ += kLines * width_;
+      at_ += static_cast<int64_t>(kLines * width_);
       lines_left_ -= kLines;
     }
   }
@@ -97,8 +97,7 @@ class Window {
   }
 
   const T *at_;
-  int64_t width_;
-  int lines_left_, elements_left_;
+  int width_, lines_left_, elements_left_;
   bool whole_;
 };
 
@@ -144,7 +143,7 @@ SEGNAS_DEVICE void multiply_tile(WindowA<T, Tile> &a, WindowB<T, Tile> &b, int64
     filled++;
     fill = fill + 1 < Tile::kStages ? fill + 1 : 0;
   };
-#pragma unroll
+#pragma unroll 1
   for (int i = 0; i + 1 < Tile::kStages; i++) fill_next();
   start();
 #pragma unroll 1

@@ -132,7 +132,8 @@ void check(const char *type) {
   edge.b[5][9] = 0;
   const bool ran = multiply<T>(edge, 24, true, c).empty();
   expect(ran && c[3][2] == HUGE_VALF && std::isnan(c[3][9]) && std::isfinite(c[4][2]), type, "infinities reach their row, and no other");
-  expect(multiply<T>(whole, 20, false, c).find("byte") != std::string::npos, type, "a row that is not on 16 bytes is a fault", multiply<T>(whole, 20, false, c));
+  const std::string fault = multiply<T>(whole, 20, false, c);
+  expect(fault.find("bytes") != std::string::npos, type, "a row that is not on 16 bytes is a fault", fault);
   const std::string race = run_warp(1024, [] {
     const Shared<T> tile = shared_memory<T>(0);
     for (int e = lane(); e < 256; e += kWarp) tile[e] = from_float<T>(1);

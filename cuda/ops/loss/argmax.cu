@@ -13,6 +13,7 @@
 // 8 outputs; labels packed as bytes while they are found save 24 registers and cost an instruction an output and class.
 #include "../../plugin/interpolation.h"
 #include "../../plugin/ops.h"
+#include "labels.h"
 
 namespace segnas::gpu {
 namespace {
@@ -165,12 +166,9 @@ SEGNAS_KERNEL(kThreads, 6) argmax_tile(const ArgmaxArgs a) {
 
 }  // namespace
 
-segnas_status argmax(void *stream, const segnas_tensor *logits, const segnas_tensor *labels, segnas_error *err) {
-  Stream *s = nullptr;
-  SEGNAS_GPU_TRY(Stream::enter(stream, &s, err));
-  const Rows low = rows_of(*logits);
-  ArgmaxArgs a = {low.at, low.pitch, static_cast<int>(channels_of(*logits)), axis_of(logits->shape[1], labels->shape[1], 0), axis_of(logits->shape[2], labels->shape[2], 0),
-                  u8(*labels), 0, 0, false, false, 0, 0, 0};
+segnas_status label_pixels(const char *name, Stream *s, const Logits &logits, uint8_t *labels, int64_t h, int64_t w, segnas_error *err) {
+  ArgmaxArgs a = {logits.at, logits.pitch, static_cast<int>(logits.classes), axis_of(logits.h, h, 0), axis_of(logits.w, w, 0),
+                  labels, 0, 0, false, false, 0, 0, 0};
   a.between_rows = a.rows.in <= a.rows.out;
   a.shared_pixels = a.columns.in <= a.columns.out;
   a.groups = a.between_rows ? a.rows.in : a.rows.out;
@@ -181,12 +179,20 @@ segnas_status argmax(void *stream, const segnas_tensor *logits, const segnas_ten
   a.part = a.classes < most ? a.classes : most;
   a.part_pitch = a.part | 1;
   Grid grid;
-  grid.x = logits->shape[0] * a.groups * a.tiles;
+  grid.x = logits.pictures * a.groups * a.tiles;
   grid.threads = kThreads;
   grid.shared_bytes = static_cast<size_t>((a.slots + 1) * a.part_pitch) * sizeof(Pair) + (a.shared_pixels ? 0 : 2 * kColumns * sizeof(int));
   const int64_t rows = a.between_rows ? ceil_div(a.rows.out, a.rows.in) : 1;
   const auto kernel = rows <= 1 ? argmax_tile<1> : rows <= 2 ? argmax_tile<2> : rows <= 4 ? argmax_tile<4> : argmax_tile<8>;
-  SEGNAS_GPU_TRY(launch("argmax", s->raw, err, grid, kernel, a));
+  return launch(name, s->raw, err, grid, kernel, a);
+}
+
+segnas_status argmax(void *stream, const segnas_tensor *logits, const segnas_tensor *labels, segnas_error *err) {
+  Stream *s = nullptr;
+  SEGNAS_GPU_TRY(Stream::enter(stream, &s, err));
+  const Rows low = rows_of(*logits);
+  const Logits l = {low.at, low.pitch, logits->shape[0], logits->shape[1], logits->shape[2], channels_of(*logits)};
+  SEGNAS_GPU_TRY(label_pixels("argmax", s, l, u8(*labels), labels->shape[1], labels->shape[2], err));
   return succeed(err);
 }
 

@@ -1,4 +1,5 @@
-// What a thread of the resizing kernels holds of a pixel: one channel, or four that lie aligned. How the bytes move never changes a sum.
+// What a thread of the resizing kernels holds of a pixel: one channel, or four (of sixteen-bit types eight) that lie aligned. How the bytes move
+// never changes a sum.
 #pragma once
 #include "../../plugin/interpolation.h"
 #include "../../plugin/storage.h"
@@ -10,16 +11,16 @@ struct Channels {
   float at[kWidth];
 };
 
-template <int kWidth, class T>
-SEGNAS_DEVICE Channels<kWidth> load_channels(const T *from) {
+template <int kWidth, class Stored>
+SEGNAS_DEVICE Channels<kWidth> load_channels(const Stored *from) {
   Channels<kWidth> v;
-  load_pack(from, v.at);
+  load_pack<kWidth>(from, v.at);
   return v;
 }
 
-template <int kWidth, class T>
-SEGNAS_DEVICE void store_channels(T *to, const Channels<kWidth> &v) {
-  store_pack(to, v.at);
+template <int kWidth, class Stored>
+SEGNAS_DEVICE void store_channels(Stored *to, const Channels<kWidth> &v) {
+  store_pack<kWidth>(to, v.at);
 }
 
 // w0 a + w1 b, each product and the sum rounded, as on the CPU.
@@ -36,6 +37,6 @@ SEGNAS_DEVICE void add_product(Channels<kWidth> *sum, float weight, const Channe
 }
 
 // Whether every pixel's channels can be moved four at a time.
-inline bool in_fours(const Rows &rows) { return packs<4>(rows.at, rows.pitch); }
+inline bool in_fours(const Rows &rows) { return reinterpret_cast<uintptr_t>(rows.at) % sizeof(Float4) == 0 && rows.pitch % 4 == 0; }
 
 }  // namespace segnas::gpu
