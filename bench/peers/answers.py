@@ -5,6 +5,7 @@ import numpy
 FP32_BOUND = 1e-4  # largest error over largest magnitude; float32 in another order of summation stays far below
 BF16_BOUND = 0.15  # bfloat16 keeps 8 bits a layer: this catches a wrong network, and the figure itself is printed
 BF16_PIXELS = 0.2
+FP16_FINER = 8  # half precision keeps three bits more
 LOSS_BOUND = {"fp32": [1e-4, 2e-3], "bf16": [5e-2, 5e-2]}  # relative, of the losses of the first step and of the second, after one update
 
 
@@ -26,7 +27,8 @@ def labels(random, batch, height, width, classes):
 
 def check(work, worker, workers, reference):
     """Returns how far a worker's answer is from the reference, in words, and whether that is near enough."""
-    bf16 = worker.precision == "bf16"
+    bf16 = worker.precision in ("bf16", "fp16")
+    bound = BF16_BOUND / (FP16_FINER if worker.precision == "fp16" else 1)
     if work == "train":
         ours = next(w for w in workers if w.name == "segnas").answer
         errors = numpy.max(numpy.abs(worker.answer - ours) / numpy.abs(ours), axis=1)
@@ -35,11 +37,11 @@ def check(work, worker, workers, reference):
         if worker.answer.shape != reference.shape:
             return f"shape {worker.answer.shape} is not {reference.shape}", False
         error = float(numpy.max(numpy.abs(worker.answer - reference)) / numpy.max(numpy.abs(reference)))
-        return f"error {error:.1e}", error <= (BF16_BOUND if bf16 else FP32_BOUND)
-    return labelled(worker.answer, reference, bf16)
+        return f"error {error:.1e}", error <= (bound if bf16 else FP32_BOUND)
+    return labelled(worker.answer, reference, bf16, bound)
 
 
-def labelled(answer, logits, bf16):
+def labelled(answer, logits, bf16, bound):
     """A label map is right where no other class is above its class; a float32 one may differ at ties only."""
     height, width = answer.shape
     scale = numpy.max(numpy.abs(logits))
@@ -54,7 +56,7 @@ def labelled(answer, logits, bf16):
         gap = max(gap, float(below.max() / scale))
     share = wrong / answer.size
     text = f"{100 * share:.2g} % of pixels differ" + (f", by {gap:.0e}" if wrong else "")
-    return text, (share <= BF16_PIXELS and gap <= BF16_BOUND if bf16 else gap <= FP32_BOUND)
+    return text, (share <= BF16_PIXELS and gap <= bound if bf16 else gap <= FP32_BOUND)
 
 
 def upsampled(logits, height, width, top, rows):

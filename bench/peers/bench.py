@@ -22,7 +22,7 @@ SEED = 1
 INFERENCE_CLASSES = 19
 TRAINING_CLASSES = 11
 TRAINING_BATCH, TRAINING_SIZE = 8, (360, 480)
-PRECISIONS = ["fp32", "fp32-avx2", "bf16", "int8"]  # fp32-avx2 is ours alone; int8 is run by those who offer it
+PRECISIONS = ["fp32", "fp32-avx2", "bf16", "fp16", "int8"]  # fp32-avx2 is ours alone, fp16 is for GPUs; int8 is run by those who offer it
 OURS = "segnas"
 
 # glibc gives large blocks back to the system at once and pays for their pages again in the next run; with these it keeps them.
@@ -108,7 +108,7 @@ class Bench:
             if "skip" not in about and "error" not in about:
                 self.versions[name] = about["version"]
                 if precision not in about["precisions"]:
-                    if name == OURS and precision != "int8":
+                    if name == OURS and precision not in ("int8", "fp16"):
                         self.skip(f"{name} {precision}", "has no " + precision)
                     worker.quit()
                     return None
@@ -133,8 +133,9 @@ class Bench:
     def reference(self, group, job):
         """The logits that label maps are checked with, by a runtime that is not ours where there is one."""
         logits = Group("logits", group.size, group.threads)
+        job = self.files(logits) | {"device": "cpu"}
         for name in ("onnxruntime", "openvino", OURS):
-            worker = None if name in self.skipped else self.load(name, {}, "fp32", logits, self.files(logits))
+            worker = None if name in self.skipped else self.load(name, {}, "fp32", logits, job)
             if worker:
                 worker.quit()
                 return worker.answer
@@ -208,7 +209,7 @@ def parse():
     p.add_argument("--sizes", type=lambda t: [size(part) for part in listed(t)], default=[(360, 480), (1024, 2048)], help="of a picture")
     p.add_argument("--threads", type=lambda t: [int(part) for part in listed(t)], default=[n for n in (1, 2) if n <= len(os.sched_getaffinity(0))])
     p.add_argument("--precisions", type=listed, default=PRECISIONS, help="of " + ",".join(PRECISIONS))
-    p.add_argument("--device", default="cpu", help="cpu, or cuda:0 for the training step in segnas and torch")
+    p.add_argument("--device", default="cpu", help="cpu, or cuda:0 for segnas and torch")
     p.add_argument("--seconds", type=float, default=25, help="that a group is timed for, loading not counted")
     p.add_argument("--least-rounds", type=int, default=5)
     p.add_argument("--most-rounds", type=int, default=100)
@@ -220,8 +221,8 @@ def parse():
         for name in given:
             if name not in allowed:
                 p.error(f"no {what} is called {name!r}; there are {', '.join(allowed)}")
-    if options.device != "cpu" and (options.works != ["train"] or any(name != "torch" for name in options.peers)):
-        p.error(f"--device {options.device} goes with --works train --peers torch: nothing else runs there")
+    if options.device != "cpu" and any(name != "torch" for name in options.peers):
+        p.error(f"--device {options.device} goes with --peers torch: no other peer runs there")
     if any(n < 1 for n in options.threads):
         p.error("threads: at least 1")
     return options

@@ -69,6 +69,8 @@ class Server:
             self.peer.run()
         if request.get("peak"):
             forget_peak()
+        if hasattr(self.peer, "on_device"):  # by the device's own clock, as ours is
+            return {"ms": [self.peer.on_device() for _ in range(request["runs"])]}
         ms = []
         for _ in range(request["runs"]):
             begin = time.perf_counter_ns()

@@ -97,7 +97,7 @@ step_bench_cpu() {
 step_pytorch() {
   command -v python3 >/dev/null || { skip "there is no python3"; return; }
   python3 -c 'import numpy, torch' 2>/dev/null || { skip "python3 has no torch and numpy"; return; }
-  python3 peers/bench.py --segnas bin/segnas-peer --works train --peers torch --precisions fp32,bf16 --device "$device" && note "$(last_of '^ *torch fp32')"
+  python3 peers/bench.py --segnas bin/segnas-peer --peers torch --threads 1 --precisions fp32,bf16,fp16 --device "$device" && note "training: $(last_of '^ *torch fp32')"
 }
 
 # ---------------------------------------------------------------- running them

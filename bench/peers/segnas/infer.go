@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"time"
 
 	"github.com/segnas/segnas/gobind"
 	"github.com/segnas/segnas/nas/export"
@@ -61,6 +62,7 @@ type inference struct {
 	labels  []uint8
 	logits  []float32
 	shape   []int
+	groups  []time.Duration // of the last run, on a GPU; nil elsewhere
 }
 
 func openInference(ctx *gobind.Context, q *request, s *server) (work, error) {
@@ -77,12 +79,12 @@ func openInference(ctx *gobind.Context, q *request, s *server) (work, error) {
 		return nil, err
 	}
 	s.settle()
-	o := gobind.SessionOptions{}
-	if q.Precision == "bf16" {
-		o.Precision = gobind.BFloat16
-	}
+	o := gobind.SessionOptions{Precision: sessions[q.Precision]}
 	if w.session, err = ctx.NewSession(layers, 1, q.Height, q.Width, 3, o); err != nil {
 		return nil, err
+	}
+	if ctx.Device() != "cpu" {
+		w.groups = make([]time.Duration, w.session.Groups())
 	}
 	if export.Output(q.Output) == export.Logits {
 		w.logits, shape = make([]float32, w.session.OutputBytes()/4), []int{(q.Height + 7) / 8, (q.Width + 7) / 8, q.Classes}
@@ -95,9 +97,16 @@ func openInference(ctx *gobind.Context, q *request, s *server) (work, error) {
 
 func (w *inference) run() error {
 	if w.logits != nil {
-		return w.session.RunFloat32(w.picture, w.logits, nil)
+		return w.session.RunFloat32(w.picture, w.logits, w.groups)
 	}
-	return w.session.Run(w.picture, w.labels, nil)
+	return w.session.Run(w.picture, w.labels, w.groups)
+}
+
+func (w *inference) onDevice() (sum time.Duration) {
+	for _, g := range w.groups {
+		sum += g
+	}
+	return sum
 }
 
 func (w *inference) answer(path string) (reply, error) {

@@ -41,9 +41,12 @@ type request struct {
 type reply map[string]any
 
 // isa caps the instruction set of each precision that this side offers; empty is the machine's best.
-var isa = map[string]string{"fp32": "", "fp32-avx2": "avx2", "bf16": ""}
+var isa = map[string]string{"fp32": "", "fp32-avx2": "avx2", "bf16": "", "fp16": ""}
 
-var precisions = []string{"fp32", "fp32-avx2", "bf16"}
+var precisions = []string{"fp32", "fp32-avx2", "bf16", "fp16"}
+
+// sessions are the precisions of deployed networks.
+var sessions = map[string]gobind.Precision{"bf16": gobind.BFloat16, "fp16": gobind.Float16}
 
 // skip is a job that cannot be done here; its text is the reason.
 type skip string
@@ -55,6 +58,12 @@ type work interface {
 	run() error
 	// answer writes the last run's output to a file.
 	answer(path string) (reply, error)
+}
+
+// device is work that a GPU's own clock can time: without the copies of its input and output.
+type device interface {
+	// onDevice returns what the last run took there, 0 where there is no such clock.
+	onDevice() time.Duration
 }
 
 type server struct {
@@ -141,8 +150,8 @@ func (s *server) load(q *request) (reply, error) {
 	if cap != "" && ctx.ISA() != cap {
 		return nil, skip("this machine has no " + cap)
 	}
-	if q.Precision == "bf16" && (!ctx.Runs(gobind.BFloat16) || q.Work == "train") {
-		return nil, skip("has no bf16 " + map[bool]string{true: "training", false: "on this processor"}[q.Work == "train"])
+	if p, ok := sessions[q.Precision]; ok && (!ctx.Runs(p) || q.Work == "train") {
+		return nil, skip("has no " + q.Precision + map[bool]string{true: " training", false: " on this device"}[q.Work == "train"])
 	}
 	open := openInference
 	if q.Work == "train" {
@@ -185,6 +194,9 @@ func (s *server) time(q *request) (reply, error) {
 			return nil, err
 		}
 		ms[i] = time.Since(begin).Seconds() * 1e3
+		if d, ok := s.work.(device); ok && d.onDevice() > 0 {
+			ms[i] = d.onDevice().Seconds() * 1e3
+		}
 	}
 	runtime.KeepAlive(s)
 	return reply{"ms": ms}, nil
