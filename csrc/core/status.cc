@@ -49,6 +49,8 @@ SEGNAS_API size_t segnas_dtype_bytes(segnas_dtype dtype) {
     case SEGNAS_U8: return 1;
     case SEGNAS_I64: return 8;
     case SEGNAS_F64: return 8;
+    case SEGNAS_F16:
+    case SEGNAS_BF16: return 2;
   }
   return 0;
 }

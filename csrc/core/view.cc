@@ -35,6 +35,8 @@ const char *dtype_name(int32_t dtype) {
     case SEGNAS_U8: return "u8";
     case SEGNAS_I64: return "i64";
     case SEGNAS_F64: return "f64";
+    case SEGNAS_F16: return "f16";
+    case SEGNAS_BF16: return "bf16";
   }
   return "an unknown dtype";
 }
@@ -55,8 +57,14 @@ segnas_status check_view(const segnas_stream *s, const char *op, const char *nam
   return SEGNAS_OK;
 }
 
-segnas_status check_pixels(const segnas_stream *s, const char *op, const char *name, const segnas_tensor *t, Pixels *out, segnas_error *err) {
-  SEGNAS_TRY(check_view(s, op, name, t, SEGNAS_F32, err));
+segnas_status check_activations(const segnas_stream *s, const char *op, const char *name, const segnas_tensor *t, segnas_error *err) {
+  const bool narrow = t && (t->dtype == SEGNAS_F16 || t->dtype == SEGNAS_BF16);
+  if (narrow && !s->context->backend) return fail(err, SEGNAS_NO_KERNEL, "%s: %s is %s; the CPU has float32 alone", op, name, dtype_name(t->dtype));
+  return check_view(s, op, name, t, narrow ? static_cast<segnas_dtype>(t->dtype) : SEGNAS_F32, err);
+}
+
+namespace {
+segnas_status find_pixels(const char *op, const char *name, const segnas_tensor *t, Pixels *out, segnas_error *err) {
   if (t->rank != 2 && t->rank != 4) return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: %s has rank %d, should be 2 (pixels, channels) or 4 (N,H,W,C)", op, name, t->rank);
   int last = t->rank - 1;
   Pixels p;
@@ -71,6 +79,22 @@ segnas_status check_pixels(const segnas_stream *s, const char *op, const char *n
     return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: %s: rows or pictures do not follow each other; only the pixel stride is free", op, name);
   *out = p;
   return SEGNAS_OK;
+}
+}  // namespace
+
+segnas_status check_pixels(const segnas_stream *s, const char *op, const char *name, const segnas_tensor *t, Pixels *out, segnas_error *err) {
+  SEGNAS_TRY(check_view(s, op, name, t, SEGNAS_F32, err));
+  return find_pixels(op, name, t, out, err);
+}
+
+segnas_status check_stored_pixels(const segnas_stream *s, const char *op, const char *name, const segnas_tensor *t, Pixels *out, segnas_error *err) {
+  SEGNAS_TRY(check_activations(s, op, name, t, err));
+  return find_pixels(op, name, t, out, err);
+}
+
+segnas_status check_alike(const char *op, const char *a_name, const segnas_tensor *a, const char *b_name, const segnas_tensor *b, segnas_error *err) {
+  if (a->dtype == b->dtype) return SEGNAS_OK;
+  return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: %s is %s and %s is %s, should be alike", op, a_name, dtype_name(a->dtype), b_name, dtype_name(b->dtype));
 }
 
 segnas_status check_matrix(const segnas_stream *s, const char *op, const char *name, const segnas_tensor *t, int64_t rows, int64_t cols, int64_t *pitch, segnas_error *err) {
@@ -89,6 +113,10 @@ segnas_status check_vector(const segnas_stream *s, const char *op, const char *n
   if (t->rank != 1 || t->shape[0] != length) return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: %s should be a vector of %lld", op, name, static_cast<long long>(length));
   if (length > 1 && t->stride[0] != 1) return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: %s: the stride is %lld, should be 1", op, name, static_cast<long long>(t->stride[0]));
   return SEGNAS_OK;
+}
+
+segnas_status check_result(const char *op, const char *x_name, const segnas_tensor *x, const char *y_name, const segnas_tensor *y, segnas_error *err) {
+  return y->dtype == SEGNAS_F32 ? SEGNAS_OK : check_alike(op, x_name, x, y_name, y, err);
 }
 
 segnas_status check_labels(const segnas_stream *s, const char *op, const char *name, const segnas_tensor *t, segnas_error *err) {

@@ -21,8 +21,15 @@ bool same_shape(const segnas_tensor &a, const segnas_tensor &b);
 // Each check names the operation (`op`, usually __func__) and the argument (`name`) in the error.
 // Not NULL, a live buffer of this context, right dtype, rank and every element inside the buffer; strides >= 0 except broadcast is refused.
 segnas_status check_view(const segnas_stream *s, const char *op, const char *name, const segnas_tensor *t, segnas_dtype dtype, segnas_error *err);
-// An f32 activation [N,H,W,C] or [P,C] as rows of pixels.
+// As check_view, of activations: f32, or on a plug-in f16 or bf16 (elsewhere SEGNAS_NO_KERNEL).
+segnas_status check_activations(const segnas_stream *s, const char *op, const char *name, const segnas_tensor *t, segnas_error *err);
+// An f32 activation [N,H,W,C] or [P,C] as rows of pixels; check_stored_pixels: in any type of activations.
 segnas_status check_pixels(const segnas_stream *s, const char *op, const char *name, const segnas_tensor *t, Pixels *out, segnas_error *err);
+segnas_status check_stored_pixels(const segnas_stream *s, const char *op, const char *name, const segnas_tensor *t, Pixels *out, segnas_error *err);
+// Both of one type.
+segnas_status check_alike(const char *op, const char *a_name, const segnas_tensor *a, const char *b_name, const segnas_tensor *b, segnas_error *err);
+// y, or its gradient, is as x or f32.
+segnas_status check_result(const char *op, const char *x_name, const segnas_tensor *x, const char *y_name, const segnas_tensor *y, segnas_error *err);
 // An f32 matrix [rows, cols] with stride[1] = 1 and stride[0] >= cols; pitch receives stride[0]. rows or cols < 0: any, else required.
 segnas_status check_matrix(const segnas_stream *s, const char *op, const char *name, const segnas_tensor *t, int64_t rows, int64_t cols, int64_t *pitch, segnas_error *err);
 // An f32 vector [length] with stride 1.

@@ -9,6 +9,7 @@
 #include "../ops/pwconv/ref.h"
 #include "../ops/upsample/ref.h"
 #include "problem.h"
+#include "sixteen.h"
 
 namespace segnas::check {
 namespace {
@@ -87,25 +88,6 @@ class Builder {
   std::vector<Size> sizes_;
   int32_t group_ = 0;
 };
-
-// The bfloat16 nearest to a normal number, ties to even.
-float nearest_bf16(float value) {
-  uint32_t bits;
-  std::memcpy(&bits, &value, sizeof bits);
-  bits = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000;
-  std::memcpy(&value, &bits, sizeof bits);
-  return value;
-}
-
-// The half-precision number nearest to one below 65504, ties to even: its last place is that of a float32 13 places up, or the denormals' 2^-24.
-float nearest_half(float value) {
-  int exponent;
-  std::frexp(value, &exponent);
-  const double place = std::ldexp(1.0, std::max(exponent - 11, -24));
-  return float(std::nearbyint(double(value) / place) * place);
-}
-
-float nearest(int32_t precision, float value) { return precision == SEGNAS_PRECISION_BF16 ? nearest_bf16(value) : nearest_half(value); }
 
 // One layer's double value, and its bound from those of its inputs.
 class Evaluation {
@@ -199,7 +181,7 @@ class Evaluation {
     const NetworkValue &x = values_[size_t(layer.input)];
     std::vector<double> w(layer.weights, layer.weights + weight_count), w_size;
     if (narrows() && layer.kind != SEGNAS_LAYER_DWCONV)
-      for (double &v : w) v = nearest(variant_.precision, float(v));
+      for (double &v : w) v = nearest(float(v), variant_.precision == SEGNAS_PRECISION_BF16 ? SEGNAS_BF16 : SEGNAS_F16);
     for (double v : w) w_size.push_back(std::fabs(v));
     std::vector<ref::Sum> sums(size_t(out.n * out.h * out.w * out.c)), errors(sums.size());
     forward(x.value.data(), w.data(), sums.data());

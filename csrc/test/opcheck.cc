@@ -15,6 +15,7 @@
 #include "refusals.h"
 #include "runner.h"
 #include "sessions.h"
+#include "sixteen.h"
 #include "support.h"
 
 namespace segnas::check {
@@ -32,7 +33,9 @@ std::string library_folder() {
 class Opcheck {
  public:
   explicit Opcheck(const Options &options) : options_(options), places_(options.backend, options.plugin_dir.empty() ? library_folder() : options.plugin_dir), report_(isatty(STDERR_FILENO)) {
-    for (Function &function : all_functions())
+    std::vector<Function> all = all_functions(), narrow = narrowed(all);
+    all.insert(all.end(), std::make_move_iterator(narrow.begin()), std::make_move_iterator(narrow.end()));
+    for (Function &function : all)
       if (options.op.empty() || options.op == function.op || options.op == function.name) functions_.push_back(std::move(function));
     if (functions_.empty() && options.op != "session") throw std::invalid_argument("no op or function " + options.op + "; see --list");
   }
@@ -101,7 +104,7 @@ class Opcheck {
     report_.progress(function.name + " " + text);
     on_every_place([&](const std::string &place, int threads) {
       CaseRunner::Verdict verdict = runner.run(place, threads);
-      if (!function.composed) support_.record(function.name, place, verdict.supported);
+      if (!function.composed && !function.narrow) support_.record(function.name, place, verdict.supported);
       if (!verdict.supported) return report_.skip(place, "no kernel for " + function.name);
       count(place, verdict.failure, function.name + " (" + text + ") " + place + ", threads " + std::to_string(threads),
             repeat(function.name, which, place, threads));
@@ -110,6 +113,7 @@ class Opcheck {
 
   void check_cases() {
     for (const Function &function : functions_) {
+      if (function.narrow && options_.backend == "cpu") continue;
       if (options_.draw >= 0) {
         Random random(static_cast<uint64_t>(options_.draw));
         check_case(function, function.draw(random), "--draw " + std::to_string(options_.draw));
@@ -147,9 +151,21 @@ class Opcheck {
     std::string place = options_.isa.empty() ? places_.all().front().name : options_.isa;
     for (const Function &function : functions_) {
       report_.progress("refusals of " + function.name);
-      if (!function.composed) check_refusals(places_, place, function, options_.seed, report_);
+      if (function.narrow) check_narrow_refused(place, function);
+      if (!function.composed && !function.narrow) check_refusals(places_, place, function, options_.seed, report_);
     }
     if ((options_.op.empty() || options_.op == "session") && segnas_context_precision(places_.context(place, 1), SEGNAS_PRECISION_F32)) check_session_refusals(places_, place, options_.seed, report_);
+  }
+
+  // The CPU keeps activations in float32, and says so.
+  void check_narrow_refused(const std::string &place, const Function &function) {
+    if (options_.backend != "cpu") return;
+    const Problem problem = function.problem(0);
+    segnas_context *context = places_.context(place, 1);
+    Stream stream = Places::stream(context);
+    const Outcome outcome = run_once(stream.get(), context, problem, draw_values(problem, Data::kUniform, options_.seed), View::kDense, options_.seed);
+    if (outcome.status == SEGNAS_NO_KERNEL && !outcome.text.empty()) return report_.pass("refusals");
+    report_.fail("refusals", function.name + ": should have no kernel, but: " + segnas_status_name(outcome.status), "opcheck --only refusals --op " + function.name);
   }
 
   void check_support() {
@@ -169,6 +185,7 @@ class Opcheck {
         continue;
       }
       const Function &function = functions_[static_cast<size_t>(random.integer(0, static_cast<int64_t>(functions_.size()) - 1))];
+      if (function.narrow && options_.backend == "cpu") continue;
       Random draw(number);
       check_case(function, function.draw(draw), "--draw " + std::to_string(number));
     }

@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "sixteen.h"
+
 namespace segnas::check {
 namespace {
 constexpr int64_t kGuard = 64;  // elements on either side; a multiple of every alignment
@@ -10,6 +12,7 @@ constexpr int64_t kGuard = 64;  // elements on either side; a multiple of every 
 void poison(uint8_t *at, segnas_dtype dtype) {
   static const uint32_t kF32 = 0x7fc5a5a5;
   static const uint64_t kWide = 0x7ffda5a5a5a5a5a5;
+  static const uint16_t kNarrow = 0x7fa5;
   switch (dtype) {
     case SEGNAS_F32:
       std::memcpy(at, &kF32, 4);
@@ -21,12 +24,17 @@ void poison(uint8_t *at, segnas_dtype dtype) {
     case SEGNAS_F64:
       std::memcpy(at, &kWide, 8);
       break;
+    case SEGNAS_F16:
+    case SEGNAS_BF16:
+      std::memcpy(at, &kNarrow, 2);
+      break;
   }
 }
 
 void encode(double value, uint8_t *at, segnas_dtype dtype) {
   float f = static_cast<float>(value);
   int64_t i = dtype == SEGNAS_I64 ? static_cast<int64_t>(value) : 0;
+  uint16_t narrow = is_narrow(dtype) ? encode_narrow(value, dtype) : 0;
   switch (dtype) {
     case SEGNAS_F32:
       std::memcpy(at, &f, 4);
@@ -40,6 +48,10 @@ void encode(double value, uint8_t *at, segnas_dtype dtype) {
     case SEGNAS_F64:
       std::memcpy(at, &value, 8);
       break;
+    case SEGNAS_F16:
+    case SEGNAS_BF16:
+      std::memcpy(at, &narrow, 2);
+      break;
   }
 }
 
@@ -47,7 +59,12 @@ double decode_one(const uint8_t *at, segnas_dtype dtype) {
   float f;
   double d;
   int64_t i;
+  uint16_t narrow;
   switch (dtype) {
+    case SEGNAS_F16:
+    case SEGNAS_BF16:
+      std::memcpy(&narrow, at, 2);
+      return decode_narrow(narrow, dtype);
     case SEGNAS_F32:
       std::memcpy(&f, at, 4);
       return f;

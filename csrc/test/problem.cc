@@ -1,5 +1,7 @@
 #include "problem.h"
 
+#include "sixteen.h"
+
 #include <algorithm>
 #include <cmath>
 #include <cstdarg>
@@ -14,6 +16,7 @@ constexpr double kUnit = 0x1p-24;  // half an ulp of 1 in float32
 // Half a unit in the last place of the type at v.
 double half_ulp(double v, segnas_dtype dtype) {
   if (dtype == SEGNAS_I64 || dtype == SEGNAS_U8 || !std::isfinite(v)) return 0;
+  if (is_narrow(dtype)) return half_ulp_narrow(v, dtype);
   int exponent = v == 0 ? -1000 : std::ilogb(v);
   if (dtype == SEGNAS_F64) return std::ldexp(1, std::max(exponent, -1022) - 53);
   return std::ldexp(1, std::max(exponent, -126) - 24);
@@ -72,9 +75,14 @@ std::string compare_rms(const Argument &argument, const Expected &expected, cons
   double squares = 0;
   for (size_t i = 0; i < got.size(); i++) squares += (got[i] - expected.value[i]) * (got[i] - expected.value[i]);
   double rms = std::sqrt(squares / static_cast<double>(got.size()));
-  if (rms <= expected.rms_limit * expected.rms_scale) return "";
-  return line("RMS error of %s is %.3g, allowed %.3g (%.3g of the tensor's)", argument.name, rms, expected.rms_limit * expected.rms_scale,
-              expected.rms_limit);
+  const double limit = expected.rms_limit + (argument.dtype == SEGNAS_BF16 ? 0x1p-8 : argument.dtype == SEGNAS_F16 ? 0x1p-11 : 0);
+  if (rms <= limit * expected.rms_scale) return "";
+  return line("RMS error of %s is %.3g, allowed %.3g (%.3g of the tensor's)", argument.name, rms, limit * expected.rms_scale, limit);
+}
+
+// As the type keeps it.
+double rounded(double value, segnas_dtype dtype) {
+  return dtype == SEGNAS_F32 ? static_cast<double>(static_cast<float>(value)) : is_narrow(dtype) ? nearest(value, dtype) : value;
 }
 }  // namespace
 
@@ -116,10 +124,13 @@ Values draw_values(const Problem &problem, Data data, uint64_t seed) {
     Random random(mix(mix(seed, a), static_cast<uint64_t>(data)));
     values[a].resize(static_cast<size_t>(elements(argument.shape)));
     for (double &v : values[a]) v = draw_element(argument, data, random);
-    bool plain_f32 = argument.dtype == SEGNAS_F32 && !argument.element && argument.low < 0;
+    bool plain_f32 = (argument.dtype == SEGNAS_F32 || is_narrow(argument.dtype)) && !argument.element && argument.low < 0;
     if (data == Data::kEdge && plain_f32 && argument.special != Special::kNone) sprinkle_non_finite(argument.special, values[a], random);
   }
   if (problem.adjust) problem.adjust(values);
+  for (size_t a = 0; a < values.size(); a++)
+    if (is_narrow(problem.arguments[a].dtype))
+      for (double &v : values[a]) v = nearest(v, problem.arguments[a].dtype);
   return values;
 }
 
@@ -194,8 +205,9 @@ std::string compare(const Argument &argument, const Expected &expected, Data dat
       if (!expected.accepts(i, got[i])) return line("%s is %.9g, best is %.9g", place_of(argument, i).c_str(), got[i], expected.value[i]);
       continue;
     }
-    double value = expected.exact && argument.dtype == SEGNAS_F32 ? static_cast<float>(expected.value[i]) : expected.value[i];
-    double allowed = expected.exact ? 0 : expected.bound[i] + half_ulp(value, argument.dtype);
+    double value = expected.exact ? rounded(expected.value[i], argument.dtype) : expected.value[i];
+    // What is off by the bound may lie where neighbours are further apart.
+    double allowed = expected.exact ? 0 : expected.bound[i] + half_ulp(is_narrow(argument.dtype) ? std::fabs(value) + expected.bound[i] : value, argument.dtype);
     if (!agrees(got[i], value, allowed))
       return line("%s is %.9g, should be %.9g +- %.3g (off by %.3g)", place_of(argument, i).c_str(), got[i], value, allowed,
                   std::fabs(got[i] - value));

@@ -88,6 +88,7 @@ struct Function {
   std::function<Problem(Random &)> draw;    // of a legal case at random
   SameBits same_bits = SameBits::kNowhere;
   std::vector<Problem> illegal = {};        // shapes that must be refused
+  bool narrow = false;                      // with activations of 16 bits (sixteen.h): plug-ins have it
   bool composed = false;                    // a property of several public functions, not one of them
 };
 

@@ -46,7 +46,8 @@ segnas_status check_pairs(const segnas_stream *s, const char *op, const char *na
 segnas_status check_like(const segnas_stream *s, const char *op, const char *name, const segnas_tensor *t, const char *like_name, const segnas_tensor *like,
                          Rows *rows, segnas_error *err) {
   Pixels pixels;
-  SEGNAS_TRY(check_pixels(s, op, name, t, &pixels, err));
+  SEGNAS_TRY(check_stored_pixels(s, op, name, t, &pixels, err));
+  SEGNAS_TRY(check_alike(op, name, t, like_name, like, err));
   if (!same_shape(*t, *like)) return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: %s and %s differ in shape", op, name, like_name);
   *rows = {f32(*t), pixels.pitch};
   return SEGNAS_OK;
@@ -55,8 +56,9 @@ segnas_status check_like(const segnas_stream *s, const char *op, const char *nam
 segnas_status check_window(const segnas_stream *s, const char *op, const segnas_tensor *x, const char *w_name, const segnas_tensor *w, const char *y_name,
                            const segnas_tensor *y, int64_t k, int32_t stride, Window *window, int64_t *w_pitch, segnas_error *err) {
   Pixels in, out;
-  SEGNAS_TRY(check_pixels(s, op, "x", x, &in, err));
-  SEGNAS_TRY(check_pixels(s, op, y_name, y, &out, err));
+  SEGNAS_TRY(k == 0 ? check_stored_pixels(s, op, "x", x, &in, err) : check_pixels(s, op, "x", x, &in, err));
+  SEGNAS_TRY(check_stored_pixels(s, op, y_name, y, &out, err));
+  if (k == 0) SEGNAS_TRY(check_alike(op, "x", x, y_name, y, err));
   if (x->rank != 4 || y->rank != 4) return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: x and %s should have rank 4 (N,H,W,C)", op, y_name);
   const bool depthwise = k == 0;
   SEGNAS_TRY(check_matrix(s, op, w_name, w, depthwise ? -1 : k * k * in.channels, out.channels, w_pitch, err));
@@ -224,7 +226,7 @@ segnas_status segnas_norm_forward(segnas_stream *s, const segnas_tensor *x, cons
   Pixels px;
   Norm n;
   Rows out;
-  SEGNAS_TRY(check_pixels(s, __func__, "x", x, &px, err));
+  SEGNAS_TRY(check_stored_pixels(s, __func__, "x", x, &px, err));
   SEGNAS_TRY(check_norm(s, __func__, "norm", norm, px.channels, relu, &n, err));
   SEGNAS_TRY(check_like(s, __func__, "y", y, "x", x, &out, err));
   SEGNAS_DISPATCH(s, norm_forward, err, x, norm, relu, y);
@@ -243,7 +245,7 @@ segnas_status segnas_norm_sums(segnas_stream *s, const segnas_tensor *x, const s
   Norm n;
   Rows gradient;
   Pairs pairs;
-  SEGNAS_TRY(check_pixels(s, __func__, "x", x, &px, err));
+  SEGNAS_TRY(check_stored_pixels(s, __func__, "x", x, &px, err));
   SEGNAS_TRY(check_norm(s, __func__, "norm", norm, px.channels, relu, &n, err));
   SEGNAS_TRY(check_like(s, __func__, "da", da, "x", x, &gradient, err));
   SEGNAS_TRY(check_pairs(s, __func__, "sums", sums, px.channels, &pairs, err));
@@ -295,7 +297,7 @@ segnas_status segnas_norm_gradient(segnas_stream *s, const segnas_tensor *x, con
   Pixels px;
   Norm n;
   Rows gradient, out;
-  SEGNAS_TRY(check_pixels(s, __func__, "x", x, &px, err));
+  SEGNAS_TRY(check_stored_pixels(s, __func__, "x", x, &px, err));
   SEGNAS_TRY(check_norm(s, __func__, "norm", norm, px.channels, relu, &n, err));
   SEGNAS_TRY(check_like(s, __func__, "da", da, "x", x, &gradient, err));
   SEGNAS_TRY(check_like(s, __func__, "dx", dx, "x", x, &out, err));

@@ -16,8 +16,9 @@ struct Pointwise {
 segnas_status check_pointwise(const segnas_stream *s, const char *op, const segnas_tensor *x, const segnas_tensor *w, const char *y_name,
                               const segnas_tensor *y, Pointwise *p, segnas_error *err) {
   Pixels in, out;
-  SEGNAS_TRY(check_pixels(s, op, "x", x, &in, err));
-  SEGNAS_TRY(check_pixels(s, op, y_name, y, &out, err));
+  SEGNAS_TRY(check_stored_pixels(s, op, "x", x, &in, err));
+  SEGNAS_TRY(check_stored_pixels(s, op, y_name, y, &out, err));
+  SEGNAS_TRY(check_result(op, "x", x, y_name, y, err));
   SEGNAS_TRY(check_equal(op, "the number of output pixels", out.count(), in.count(), err));
   SEGNAS_TRY(check_matrix(s, op, "w", w, in.channels, out.channels, &p->w_pitch, err));
   p->pixels = in.count(), p->cin = in.channels, p->cout = out.channels;

@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "../../csrc/include/segnas/backend.h"
+#include "../arch/half.h"
 #include "../arch/launch.h"
 
 // Returns from the caller when call fails.
@@ -47,12 +48,29 @@ inline double *f64(const segnas_tensor &t) { return static_cast<double *>(tensor
 inline uint8_t *u8(const segnas_tensor &t) { return static_cast<uint8_t *>(tensor_memory(t, 1)); }
 inline int64_t *i64(const segnas_tensor &t) { return static_cast<int64_t *>(tensor_memory(t, sizeof(int64_t))); }
 
+// An element's address, where the type has been found out.
+template <class T>
+T *stored(const segnas_tensor &t) {
+  return static_cast<T *>(tensor_memory(t, sizeof(T)));
+}
+// work(T()) with the type of an activation. The host lets nothing else through.
+template <class Work>
+segnas_status with_activation(const segnas_tensor &t, const Work &work) {
+  return t.dtype == SEGNAS_F16 ? work(Half()) : t.dtype == SEGNAS_BF16 ? work(Bfloat16()) : work(float());
+}
+// work(T(), Y()): of x, and of what is as x or float32.
+template <class Work>
+segnas_status with_result(const segnas_tensor &x, const segnas_tensor &y, const Work &work) {
+  return with_activation(x, [&](auto type) { return y.dtype == SEGNAS_F32 ? work(type, float()) : work(type, type); });
+}
+
 // Rows of an activation ([N,H,W,C] or [P,C]: pixels) or of weights, `pitch` elements apart.
 struct Rows {
   float *at;
   int64_t pitch;
 };
-inline Rows rows_of(const segnas_tensor &t) { return {f32(t), t.rank >= 2 ? t.stride[t.rank - 2] : t.shape[0]}; }
+inline int64_t pitch_of(const segnas_tensor &t) { return t.rank >= 2 ? t.stride[t.rank - 2] : t.shape[0]; }
+inline Rows rows_of(const segnas_tensor &t) { return {f32(t), pitch_of(t)}; }
 inline int64_t pixels_of(const segnas_tensor &t) {
   int64_t pixels = 1;
   for (int i = 0; i + 1 < t.rank; i++) pixels *= t.shape[i];

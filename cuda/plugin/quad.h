@@ -51,9 +51,14 @@ template <class Stored>
 Matrix<Stored> matrix_at(Stored *at, int64_t pitch) {
   return {at, pitch, packs<4>(at, pitch)};
 }
-inline Matrix<float> matrix_of(const segnas_tensor &t) {
-  const Rows rows = rows_of(t);
-  return matrix_at(rows.at, rows.pitch);
+// Of weights, or where the stored type has been found out. t NULL: an empty one.
+template <class Stored = float>
+Matrix<Stored> matrix_of(const segnas_tensor &t) {
+  return matrix_at(stored<Stored>(t), pitch_of(t));
+}
+template <class Stored>
+Matrix<Stored> matrix_of(const segnas_tensor *t) {
+  return t ? matrix_of<Stored>(*t) : Matrix<Stored>{};
 }
 
 // A norm's view for quads. gamma: where scale is yet inv_std, what it is multiplied by; NULL elsewhere.

@@ -118,7 +118,9 @@ typedef enum segnas_dtype {
   SEGNAS_F32 = 0,
   SEGNAS_U8 = 1, /* labels, pictures */
   SEGNAS_I64 = 2, /* counts */
-  SEGNAS_F64 = 3 /* sums handed back to the host */
+  SEGNAS_F64 = 3, /* sums handed back to the host */
+  SEGNAS_F16 = 4, /* activations and their gradients, on GPUs: IEEE binary16 */
+  SEGNAS_BF16 = 5 /* the same: the upper half of a float32 */
 } segnas_dtype;
 
 /* A view: plain data, owns nothing. offset and stride count elements. */
@@ -133,7 +135,10 @@ typedef struct segnas_tensor {
 
 SEGNAS_API size_t segnas_dtype_bytes(segnas_dtype dtype);
 
-/* ---------------------------------------------------------------- convolutions (float32)
+/* ---------------------------------------------------------------- convolutions
+ * Activations and their gradients ([N,H,W,C] or [P,C]) are float32; a plug-in may take them as SEGNAS_F16 or SEGNAS_BF16 too, all of a call alike but
+ * for two: the picture that conv3x3 reads is float32, and so may be what pwconv writes (logits), with its gradient. Sums are float32 and rounded once,
+ * moments and sums are of what was not rounded yet. Weights, norms and statistics are float32 always. The CPU has float32 (SEGNAS_NO_KERNEL).
  * accumulate: 0 overwrites the gradient, 1 adds to it. */
 
 /* Dense 3x3, padding 1, stride 1 or 2. x [N,H,W,Cin], w [9*Cin,Cout], y [N,Ho,Wo,Cout]; Cin <= 16 (the stem).

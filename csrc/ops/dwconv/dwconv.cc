@@ -13,7 +13,7 @@ struct Dwconv {
 };
 
 segnas_status check_picture(const segnas_stream *s, const char *op, const char *name, const segnas_tensor *t, Pixels *out, segnas_error *err) {
-  SEGNAS_TRY(check_pixels(s, op, name, t, out, err));
+  SEGNAS_TRY(check_stored_pixels(s, op, name, t, out, err));
   if (t->rank != 4) return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: %s has rank %d, should be 4 (N,H,W,C)", op, name, t->rank);
   return SEGNAS_OK;
 }
@@ -24,6 +24,7 @@ segnas_status check(const segnas_stream *s, const char *op, const char *x_name, 
   Pixels in, out;
   SEGNAS_TRY(check_picture(s, op, x_name, x, &in, err));
   SEGNAS_TRY(check_picture(s, op, y_name, y, &out, err));
+  SEGNAS_TRY(check_alike(op, x_name, x, y_name, y, err));
   SEGNAS_TRY(check_matrix(s, op, w_name, w, -1, in.channels, w_pitch, err));
   if (stride != 1 && stride != 2) return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: stride is %d, should be 1 or 2", op, stride);
   int64_t k = w->shape[0] == 9 ? 3 : w->shape[0] == 25 ? 5 : w->shape[0] == 49 ? 7 : 0;

@@ -20,8 +20,9 @@ void in_pieces(segnas_stream *s, const Walk &walk, Body &&body) {
 
 segnas_status check_same(const segnas_stream *s, const char *op, const segnas_tensor *a, const char *a_name, const segnas_tensor *b, const char *b_name,
                          segnas_error *err) {
-  SEGNAS_TRY(check_view(s, op, a_name, a, SEGNAS_F32, err));
-  SEGNAS_TRY(check_view(s, op, b_name, b, SEGNAS_F32, err));
+  SEGNAS_TRY(check_activations(s, op, a_name, a, err));
+  SEGNAS_TRY(check_activations(s, op, b_name, b, err));
+  SEGNAS_TRY(check_alike(op, a_name, a, b_name, b, err));
   if (same_shape(*a, *b)) return SEGNAS_OK;
   return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: %s and %s differ in shape", op, a_name, b_name);
 }
@@ -65,7 +66,7 @@ SEGNAS_API segnas_status segnas_add_forward(segnas_stream *s, const segnas_tenso
 
 SEGNAS_API segnas_status segnas_fill(segnas_stream *s, const segnas_tensor *x, float value, segnas_error *err) {
   SEGNAS_ENTER(s, err);
-  SEGNAS_TRY(check_view(s, __func__, "x", x, SEGNAS_F32, err));
+  SEGNAS_TRY(check_activations(s, __func__, "x", x, err));
   SEGNAS_DISPATCH(s, fill, err, x, value);
   in_pieces(s, Walk({x}), [&](int64_t n, float *const *at) { std::fill_n(at[0], n, value); });
   return succeed(err);

@@ -45,9 +45,10 @@ SEGNAS_API segnas_status segnas_pwconv_forward(segnas_stream *s, const segnas_te
   SEGNAS_ENTER(s, err);
   Pixels px, py;
   int64_t pitch = 0;
-  SEGNAS_TRY(check_pixels(s, __func__, "x", x, &px, err));
-  SEGNAS_TRY(check_pixels(s, __func__, "y", y, &py, err));
+  SEGNAS_TRY(check_stored_pixels(s, __func__, "x", x, &px, err));
+  SEGNAS_TRY(check_stored_pixels(s, __func__, "y", y, &py, err));
   SEGNAS_TRY(check_same_pixels(__func__, px, py, err));
+  SEGNAS_TRY(check_result(__func__, "x", x, "y", y, err));
   SEGNAS_TRY(check_matrix(s, __func__, "w", w, px.channels, py.channels, &pitch, err));
   if (bias) SEGNAS_TRY(check_vector(s, __func__, "bias", bias, py.channels, err));
   SEGNAS_DISPATCH(s, pwconv_forward, err, x, w, bias, y);
@@ -59,9 +60,10 @@ SEGNAS_API segnas_status segnas_pwconv_backward_input(segnas_stream *s, const se
   SEGNAS_ENTER(s, err);
   Pixels pdy, pdx;
   int64_t pitch = 0;
-  SEGNAS_TRY(check_pixels(s, __func__, "dy", dy, &pdy, err));
-  SEGNAS_TRY(check_pixels(s, __func__, "dx", dx, &pdx, err));
+  SEGNAS_TRY(check_stored_pixels(s, __func__, "dy", dy, &pdy, err));
+  SEGNAS_TRY(check_stored_pixels(s, __func__, "dx", dx, &pdx, err));
   SEGNAS_TRY(check_same_pixels(__func__, pdx, pdy, err));
+  SEGNAS_TRY(check_result(__func__, "dx", dx, "dy", dy, err));
   SEGNAS_TRY(check_matrix(s, __func__, "w", w, pdx.channels, pdy.channels, &pitch, err));
   SEGNAS_DISPATCH(s, pwconv_backward_input, err, dy, w, dx);
   return multiply(s, __func__, pdy, f32(*dy), f32(*w), pitch, true, nullptr, pdx, f32(*dx), err);
@@ -72,9 +74,10 @@ SEGNAS_API segnas_status segnas_pwconv_backward_weight(segnas_stream *s, const s
   SEGNAS_ENTER(s, err);
   Pixels px, pdy;
   int64_t pitch = 0;
-  SEGNAS_TRY(check_pixels(s, __func__, "x", x, &px, err));
-  SEGNAS_TRY(check_pixels(s, __func__, "dy", dy, &pdy, err));
+  SEGNAS_TRY(check_stored_pixels(s, __func__, "x", x, &px, err));
+  SEGNAS_TRY(check_stored_pixels(s, __func__, "dy", dy, &pdy, err));
   SEGNAS_TRY(check_same_pixels(__func__, px, pdy, err));
+  SEGNAS_TRY(check_result(__func__, "x", x, "dy", dy, err));
   SEGNAS_TRY(check_matrix(s, __func__, "dw", dw, px.channels, pdy.channels, &pitch, err));
   SEGNAS_DISPATCH(s, pwconv_backward_weight, err, x, dy, accumulate, dw);
   const PwconvKernels &kernels = s->context->kernels->pwconv;
@@ -104,7 +107,7 @@ SEGNAS_API segnas_status segnas_pwconv_backward_bias(segnas_stream *s, const seg
                                                      segnas_error *err) {
   SEGNAS_ENTER(s, err);
   Pixels pdy;
-  SEGNAS_TRY(check_pixels(s, __func__, "dy", dy, &pdy, err));
+  SEGNAS_TRY(check_stored_pixels(s, __func__, "dy", dy, &pdy, err));
   SEGNAS_TRY(check_vector(s, __func__, "db", db, pdy.channels, err));
   SEGNAS_DISPATCH(s, pwconv_backward_bias, err, dy, accumulate, db);
   int64_t n = pdy.channels, pixels = pdy.count();

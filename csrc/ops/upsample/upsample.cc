@@ -9,7 +9,7 @@ namespace segnas {
 namespace {
 
 segnas_status check_picture(const segnas_stream *s, const char *op, const char *name, const segnas_tensor *t, Pixels *out, segnas_error *err) {
-  SEGNAS_TRY(check_pixels(s, op, name, t, out, err));
+  SEGNAS_TRY(check_stored_pixels(s, op, name, t, out, err));
   if (t->rank != 4) return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: %s has rank %d, should be 4 (N,H,W,C)", op, name, t->rank);
   if (out->h < kAxisLimit && out->w < kAxisLimit) return SEGNAS_OK;
   return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: %s is %lld x %lld, sizes should be below %lld", op, name, static_cast<long long>(out->h),
@@ -21,6 +21,7 @@ segnas_status check_resize(const segnas_stream *s, const char *op, const segnas_
                            const segnas_tensor *to, const char *to_name, Pixels *to_pixels, int32_t mode, segnas_error *err) {
   SEGNAS_TRY(check_picture(s, op, from_name, from, from_pixels, err));
   SEGNAS_TRY(check_picture(s, op, to_name, to, to_pixels, err));
+  SEGNAS_TRY(check_alike(op, from_name, from, to_name, to, err));
   if (from_pixels->n != to_pixels->n || from_pixels->channels != to_pixels->channels)
     return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: %s and %s differ in pictures or channels", op, from_name, to_name);
   if (mode == SEGNAS_BILINEAR || mode == SEGNAS_NEAREST) return SEGNAS_OK;
@@ -85,6 +86,7 @@ SEGNAS_API segnas_status segnas_upsample_add_forward(segnas_stream *s, const seg
   Pixels xp, ap, yp;
   SEGNAS_TRY(check_resize(s, __func__, x, "x", &xp, y, "y", &yp, mode, err));
   SEGNAS_TRY(check_picture(s, __func__, "a", a, &ap, err));
+  SEGNAS_TRY(check_alike(__func__, "a", a, "y", y, err));
   if (!same_shape(*a, *y)) return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: a and y differ in shape", __func__);
   SEGNAS_DISPATCH(s, upsample_add_forward, err, x, a, mode, y);
   return forward(s, __func__, f32(*x), xp, mode, f32(*a), ap.pitch, f32(*y), yp, err);

@@ -108,8 +108,10 @@ segnas_status norm_forward(void *stream, const segnas_tensor *x, const segnas_te
   Stream *s;
   SEGNAS_GPU_TRY(Stream::enter(stream, &s, err));
   const Columns pass = pass_columns(pixels_of(*x), channels_of(*x));
-  SEGNAS_GPU_TRY(launch("norm_forward", s->raw, err, pass.grid(), apply<float>,
-                        ApplyArgs<float>{pass, matrix_of(*x), matrix_of(*y), quad_norms_of(norm, relu)}));
+  SEGNAS_GPU_TRY(with_activation(*x, [&](auto type) {
+    using T = decltype(type);
+    return launch("norm_forward", s->raw, err, pass.grid(), apply<T>, ApplyArgs<T>{pass, matrix_of<T>(*x), matrix_of<T>(*y), quad_norms_of(norm, relu)});
+  }));
   return succeed(err);
 }
 
@@ -121,8 +123,11 @@ segnas_status norm_sums(void *stream, const segnas_tensor *x, const segnas_tenso
   const Columns columns = sum_columns(pixels_of(*x), channels);
   void *slabs;
   SEGNAS_GPU_TRY(s->reserve(2 * static_cast<size_t>(columns.slabs * channels) * sizeof(double), &slabs, err));
-  SEGNAS_GPU_TRY(launch("norm_sums", s->raw, err, columns.grid(column_sum_bytes<2>()), gradient_sums<false, float>,
-                        GradientArgs<float>{columns, matrix_of(*x), matrix_of(*da), {}, quad_norms_of(norm, relu), static_cast<double *>(slabs)}));
+  SEGNAS_GPU_TRY(with_activation(*x, [&](auto type) {
+    using T = decltype(type);
+    return launch("norm_sums", s->raw, err, columns.grid(column_sum_bytes<2>()), gradient_sums<false, T>,
+                  GradientArgs<T>{columns, matrix_of<T>(*x), matrix_of<T>(*da), {}, quad_norms_of(norm, relu), static_cast<double *>(slabs)});
+  }));
   SEGNAS_GPU_TRY(finish_gradient_sums(s, static_cast<const GradientPart *>(slabs), columns.slabs, channels, *sums, err));
   return succeed(err);
 }
@@ -143,8 +148,11 @@ segnas_status norm_gradient(void *stream, const segnas_tensor *x, const segnas_t
   Stream *s;
   SEGNAS_GPU_TRY(Stream::enter(stream, &s, err));
   const Columns pass = pass_columns(pixels_of(*x), channels_of(*x));
-  SEGNAS_GPU_TRY(launch("norm_gradient", s->raw, err, pass.grid(), gradient<float>,
-                        GradientArgs<float>{pass, matrix_of(*x), matrix_of(*da), matrix_of(*dx), quad_norms_of(norm, relu), nullptr}));
+  SEGNAS_GPU_TRY(with_activation(*x, [&](auto type) {
+    using T = decltype(type);
+    return launch("norm_gradient", s->raw, err, pass.grid(), gradient<T>,
+                  GradientArgs<T>{pass, matrix_of<T>(*x), matrix_of<T>(*da), matrix_of<T>(*dx), quad_norms_of(norm, relu), nullptr});
+  }));
   return succeed(err);
 }
 

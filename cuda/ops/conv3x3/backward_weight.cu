@@ -21,7 +21,8 @@ static_assert(kGroups * kRun == kRows * kTileColumns, "a thread has one run of a
 
 template <class T>
 struct Conv3x3Weight {
-  const T *x, *y, *da;  // y NULL where da is dy itself
+  const float *x;
+  const T *y, *da;  // y NULL where da is dy itself
   int64_t x_pitch, y_pitch, da_pitch;
   Norm norm;
   float *parts;  // [tiles][9 cin][cout]
@@ -128,7 +129,7 @@ SEGNAS_KERNEL(kThreads) conv3x3_weight_tiles(const Conv3x3Weight<T> a) {
     if (first >= a.tiling.height) break;
     barrier();
     stage_gradient(gradient, a, at, first);
-    P::stage(patch, AsStored<T>{a.x}, a.x_pitch, a.tiling, at.picture, first * S - 1, at.column * S - 1, channel, count);
+    P::stage(patch, AsStored<float>{a.x}, a.x_pitch, a.tiling, at.picture, first * S - 1, at.column * S - 1, channel, count);
     barrier();
     if (i >= a.tiling.height || p < 0 || p >= a.tiling.in_h) continue;
     if (inside) {
@@ -140,18 +141,19 @@ SEGNAS_KERNEL(kThreads) conv3x3_weight_tiles(const Conv3x3Weight<T> a) {
   mine.put(a, at, channel, count);
 }
 
-template <int S>
-segnas_status run_tiles(Stream *s, const Conv3x3Weight<float> &a, segnas_error *err) {
+template <int S, class T>
+segnas_status run_tiles(Stream *s, const Conv3x3Weight<T> &a, segnas_error *err) {
   constexpr size_t kTile = (kGradientFloats + Patch<S, kRows>::kFloats) * sizeof(float), kFold = kFoldFloats * sizeof(float);
   const Grid grid = {a.tiling.tiles() * a.tiling.output_tiles * a.chunks, 1, 1, kThreads, kTile > kFold ? kTile : kFold};
-  return launch("conv3x3_weight_tiles", s->raw, err, grid, conv3x3_weight_tiles<S, float>, a);
+  return launch("conv3x3_weight_tiles", s->raw, err, grid, conv3x3_weight_tiles<S, T>, a);
 }
 
 // y NULL: da is dy.
+template <class T>
 segnas_status weight_gradient(Stream *s, const segnas_tensor &x, int32_t stride, const segnas_tensor *y, const Norm &norm, const segnas_tensor &da,
                               int32_t accumulate, const segnas_tensor &dw, segnas_error *err) {
-  const Rows in = rows_of(x), raw = y ? rows_of(*y) : Rows{nullptr, 0}, gradient = rows_of(da);
-  Conv3x3Weight<float> a = {in.at, raw.at, gradient.at, in.pitch, raw.pitch, gradient.pitch, norm, nullptr, 0, conv3x3_tiling(conv3x3_shape(x, da), kRows)};
+  Conv3x3Weight<T> a = {f32(x), y ? stored<T>(*y) : nullptr, stored<T>(da), pitch_of(x), y ? pitch_of(*y) : 0, pitch_of(da), norm, nullptr, 0,
+                        conv3x3_tiling(conv3x3_shape(x, da), kRows)};
   const Conv3x3Tiling &t = a.tiling;
   a.chunks = ceil_div(t.cin, kChunk);
   void *memory;
@@ -168,14 +170,16 @@ segnas_status conv3x3_backward_weight(void *stream, const segnas_tensor *x, cons
                                       const segnas_tensor *dw, segnas_error *err) {
   Stream *s;
   SEGNAS_GPU_TRY(Stream::enter(stream, &s, err));
-  return weight_gradient(s, *x, stride, nullptr, {}, *dy, accumulate, *dw, err);
+  return weight_gradient<float>(s, *x, stride, nullptr, {}, *dy, accumulate, *dw, err);
 }
 
 segnas_status conv3x3_norm_backward_weight(void *stream, const segnas_tensor *x, int32_t stride, const segnas_tensor *y, const segnas_tensor *y_norm,
                                            int32_t y_relu, const segnas_tensor *da, int32_t accumulate, const segnas_tensor *dw, segnas_error *err) {
   Stream *s;
   SEGNAS_GPU_TRY(Stream::enter(stream, &s, err));
-  return weight_gradient(s, *x, stride, y, norm_of(y_norm, y_relu), *da, accumulate, *dw, err);
+  return with_activation(*da, [&](auto type) {
+    return weight_gradient<decltype(type)>(s, *x, stride, y, norm_of(y_norm, y_relu), *da, accumulate, *dw, err);
+  });
 }
 
 }  // namespace segnas::gpu

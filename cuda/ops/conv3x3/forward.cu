@@ -6,11 +6,12 @@
 namespace segnas::gpu {
 namespace {
 
+// The picture is float32, and the weights are not rounded, whatever y is stored as.
+template <class T>
 segnas_status forward(Stream *s, const segnas_tensor &x, const segnas_tensor &w, int32_t stride, const segnas_tensor &y, const segnas_tensor *moments,
                       segnas_error *err) {
-  const Rows in = rows_of(x), taps = rows_of(w), out = rows_of(y);
-  Conv3x3Forward<AsStored<float>, float> a = {{in.at}, in.pitch, taps.at, taps.pitch, out.at, out.pitch, false, nullptr, nullptr, 0,
-                                              conv3x3_tiling(conv3x3_shape(x, y), kForwardRows)};
+  Conv3x3Forward<AsStored<float>, T> a = {{f32(x)}, pitch_of(x), f32(w), pitch_of(w), stored<T>(y), pitch_of(y), false, nullptr, nullptr, 0,
+                                          conv3x3_tiling(conv3x3_shape(x, y), kForwardRows)};
   a.vector = a.tiling.cout % 4 == 0 && packs<4>(a.y, a.y_pitch);
   if (moments) {
     void *memory;
@@ -27,14 +28,14 @@ segnas_status forward(Stream *s, const segnas_tensor &x, const segnas_tensor &w,
 segnas_status conv3x3_forward(void *stream, const segnas_tensor *x, const segnas_tensor *w, int32_t stride, const segnas_tensor *y, segnas_error *err) {
   Stream *s;
   SEGNAS_GPU_TRY(Stream::enter(stream, &s, err));
-  return forward(s, *x, *w, stride, *y, nullptr, err);
+  return forward<float>(s, *x, *w, stride, *y, nullptr, err);
 }
 
 segnas_status conv3x3_norm_forward(void *stream, const segnas_tensor *x, const segnas_tensor *w, int32_t stride, const segnas_tensor *y,
                                    const segnas_tensor *moments, segnas_error *err) {
   Stream *s;
   SEGNAS_GPU_TRY(Stream::enter(stream, &s, err));
-  return forward(s, *x, *w, stride, *y, moments, err);
+  return with_activation(*y, [&](auto type) { return forward<decltype(type)>(s, *x, *w, stride, *y, moments, err); });
 }
 
 }  // namespace segnas::gpu

@@ -17,7 +17,7 @@ constexpr int kForwardRows = 8, kForwardThreads = 256, kForwardGroups = kForward
 constexpr int kWeightFloats = 9 * kChunk * kTileOutputs;
 static_assert(kForwardGroups * kRun == kForwardRows * kTileColumns, "a thread has one run of a step");
 
-// Source: Patch::stage's. T: what y is stored as; the weights are rounded to it.
+// Source: Patch::stage's. T: what y is stored as. A deployed layer's weights are rounded to it.
 template <class Source, class T>
 struct Conv3x3Forward {
   Source x;
@@ -40,7 +40,7 @@ SEGNAS_DEVICE void stage_weights(Shared<float> to, const Conv3x3Forward<Source, 
   for (int row = warp(); row < 9 * count; row += kForwardThreads / kWarp) {
     const int tap = row / count, c = row % count;
     const float w = o < a.tiling.cout ? a.w[(tap * a.tiling.cin + channel + c) * a.w_pitch + o] : 0.0f;
-    to[((tap / 3 * kChunk + c) * 3 + tap % 3) * kTileOutputs + lane()] = rounded_to<T>(w);
+    to[((tap / 3 * kChunk + c) * 3 + tap % 3) * kTileOutputs + lane()] = a.bias ? rounded_to<T>(w) : w;
   }
 }
 

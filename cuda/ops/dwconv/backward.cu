@@ -207,8 +207,8 @@ SEGNAS_KERNEL(tile_threads(K)) dwconv_backward_rows(const DwconvBackward<T> a) {
 }
 
 // in: x or dx; out: y or its gradients.
-template <int K, int S, class W>
-segnas_status run_backward(Stream *s, DwconvBackward<float> &a, const segnas_tensor &in, const segnas_tensor &out, int32_t accumulate,
+template <int K, int S, class W, class T>
+segnas_status run_backward(Stream *s, DwconvBackward<T> &a, const segnas_tensor &in, const segnas_tensor &out, int32_t accumulate,
                            const segnas_tensor *dw, const segnas_tensor *sums, segnas_error *err) {
   const int64_t channels = in.shape[3];
   a.in_h = static_cast<int>(in.shape[1]), a.in_w = static_cast<int>(in.shape[2]);
@@ -224,19 +224,20 @@ segnas_status run_backward(Stream *s, DwconvBackward<float> &a, const segnas_ten
   constexpr size_t kTapBytes = W::kWeight ? tile_threads(K) / kWarp * tile_threads(K) * sizeof(float) : 0;
   constexpr size_t kPartBytes = W::kFused && W::kInput ? tile_threads(K) * sizeof(GradientPart) : 0;
   const Grid grid = a.tiling.grid(K, kTapBytes > kPartBytes ? kTapBytes : kPartBytes);
-  SEGNAS_GPU_TRY(launch("dwconv_backward_rows", s->raw, err, grid, dwconv_backward_rows<K, S, W, float>, a));
+  SEGNAS_GPU_TRY(launch("dwconv_backward_rows", s->raw, err, grid, dwconv_backward_rows<K, S, W, T>, a));
   if constexpr (W::kWeight) SEGNAS_GPU_TRY(finish_weights(s, a.weight_parts, a.tiling.tiles(), K * K, channels, accumulate != 0, rows_of(*dw), err));
   if (sums) SEGNAS_GPU_TRY(finish_gradient_sums(s, a.parts, a.tiling.tiles(), channels, *sums, err));
   return succeed(err);
 }
 
 // The tensors that a call has; NULL for the others.
-DwconvBackward<float> backward_of(const segnas_tensor *x, const segnas_tensor *y, const segnas_tensor *da, const segnas_tensor *w,
-                                  const segnas_tensor *dx) {
-  auto rows = [](const segnas_tensor *t) { return t ? rows_of(*t) : Rows{nullptr, 0}; };
-  DwconvBackward<float> a = {};
-  a.x = rows(x).at, a.x_pitch = rows(x).pitch, a.y = rows(y).at, a.y_pitch = rows(y).pitch, a.da = rows(da).at, a.da_pitch = rows(da).pitch;
-  a.w = rows(w).at, a.w_pitch = rows(w).pitch, a.dx = rows(dx).at, a.dx_pitch = rows(dx).pitch;
+template <class T>
+DwconvBackward<T> backward_of(const segnas_tensor *x, const segnas_tensor *y, const segnas_tensor *da, const segnas_tensor *w, const segnas_tensor *dx) {
+  auto at = [](const segnas_tensor *t) { return t ? stored<T>(*t) : nullptr; };
+  auto pitch = [](const segnas_tensor *t) { return t ? pitch_of(*t) : 0; };
+  DwconvBackward<T> a = {};
+  a.x = at(x), a.x_pitch = pitch(x), a.y = at(y), a.y_pitch = pitch(y), a.da = at(da), a.da_pitch = pitch(da);
+  a.w = w ? f32(*w) : nullptr, a.w_pitch = pitch(w), a.dx = at(dx), a.dx_pitch = pitch(dx);
   return a;
 }
 
@@ -247,9 +248,11 @@ segnas_status dwconv_backward_input(void *stream, const segnas_tensor *dy, const
   Stream *s;
   SEGNAS_GPU_TRY(Stream::enter(stream, &s, err));
   if (stride == 1) return dwconv_turned(s, dy, w, dx, err);
-  DwconvBackward<float> a = backward_of(nullptr, nullptr, dy, w, dx);
-  return with_kernel_size(kernel_size(*w), stride, [&](auto k, auto) {
-    return run_backward<decltype(k)::value, 2, Wanted<true, false, false>>(s, a, *dx, *dy, 0, nullptr, nullptr, err);
+  return with_activation(*dy, [&](auto type) {
+    auto a = backward_of<decltype(type)>(nullptr, nullptr, dy, w, dx);
+    return with_kernel_size(kernel_size(*w), stride, [&](auto k, auto) {
+      return run_backward<decltype(k)::value, 2, Wanted<true, false, false>>(s, a, *dx, *dy, 0, nullptr, nullptr, err);
+    });
   });
 }
 
@@ -257,9 +260,11 @@ segnas_status dwconv_backward_weight(void *stream, const segnas_tensor *x, const
                                      const segnas_tensor *dw, segnas_error *err) {
   Stream *s;
   SEGNAS_GPU_TRY(Stream::enter(stream, &s, err));
-  DwconvBackward<float> a = backward_of(x, nullptr, dy, nullptr, nullptr);
-  return with_kernel_size(kernel_size(*dw), stride, [&](auto k, auto step) {
-    return run_backward<decltype(k)::value, decltype(step)::value, Wanted<false, true, false>>(s, a, *x, *dy, accumulate, dw, nullptr, err);
+  return with_activation(*dy, [&](auto type) {
+    auto a = backward_of<decltype(type)>(x, nullptr, dy, nullptr, nullptr);
+    return with_kernel_size(kernel_size(*dw), stride, [&](auto k, auto step) {
+      return run_backward<decltype(k)::value, decltype(step)::value, Wanted<false, true, false>>(s, a, *x, *dy, accumulate, dw, nullptr, err);
+    });
   });
 }
 
@@ -269,12 +274,14 @@ segnas_status dwconv_norm_backward(void *stream, const segnas_tensor *x, const s
                                    segnas_error *err) {
   Stream *s;
   SEGNAS_GPU_TRY(Stream::enter(stream, &s, err));
-  DwconvBackward<float> a = backward_of(x, y, da, w, dx);
-  a.x_norm = norm_of(x_norm, x_relu), a.y_norm = norm_of(y_norm, y_relu);
-  return with_kernel_size(kernel_size(*w), stride, [&](auto k, auto step) {
-    constexpr int K = decltype(k)::value, S = decltype(step)::value;
-    if (dx) return run_backward<K, S, Wanted<true, true, true>>(s, a, *x, *y, accumulate, dw, sums, err);
-    return run_backward<K, S, Wanted<false, true, true>>(s, a, *x, *y, accumulate, dw, nullptr, err);
+  return with_activation(*da, [&](auto type) {
+    auto a = backward_of<decltype(type)>(x, y, da, w, dx);
+    a.x_norm = norm_of(x_norm, x_relu), a.y_norm = norm_of(y_norm, y_relu);
+    return with_kernel_size(kernel_size(*w), stride, [&](auto k, auto step) {
+      constexpr int K = decltype(k)::value, S = decltype(step)::value;
+      if (dx) return run_backward<K, S, Wanted<true, true, true>>(s, a, *x, *y, accumulate, dw, sums, err);
+      return run_backward<K, S, Wanted<false, true, true>>(s, a, *x, *y, accumulate, dw, nullptr, err);
+    });
   });
 }
 

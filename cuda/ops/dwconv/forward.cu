@@ -11,10 +11,10 @@ Pictures pictures_of(const segnas_tensor &x, const segnas_tensor &y) {
   return {x.shape[0], x.shape[1], x.shape[2], y.shape[1], y.shape[2], x.shape[3]};
 }
 
-DwconvForward<float> forward_of(const segnas_tensor &x, const segnas_tensor &w, const segnas_tensor &y) {
-  const Rows in = rows_of(x), taps = rows_of(w), out = rows_of(y);
-  DwconvForward<float> a = {};
-  a.x = in.at, a.x_pitch = in.pitch, a.w = taps.at, a.w_pitch = taps.pitch, a.y = out.at, a.y_pitch = out.pitch;
+template <class T>
+DwconvForward<T> forward_of(const segnas_tensor &x, const segnas_tensor &w, const segnas_tensor &y) {
+  DwconvForward<T> a = {};
+  a.x = stored<T>(x), a.x_pitch = pitch_of(x), a.w = f32(w), a.w_pitch = pitch_of(w), a.y = stored<T>(y), a.y_pitch = pitch_of(y);
   return a;
 }
 
@@ -23,9 +23,11 @@ DwconvForward<float> forward_of(const segnas_tensor &x, const segnas_tensor &w, 
 segnas_status dwconv_forward(void *stream, const segnas_tensor *x, const segnas_tensor *w, int32_t stride, const segnas_tensor *y, segnas_error *err) {
   Stream *s;
   SEGNAS_GPU_TRY(Stream::enter(stream, &s, err));
-  DwconvForward<float> a = forward_of(*x, *w, *y);
-  return with_kernel_size(kernel_size(*w), stride, [&](auto k, auto step) {
-    return run_forward<decltype(k)::value, decltype(step)::value, DwconvKind::kPlain>("dwconv_forward", s, a, pictures_of(*x, *y), nullptr, err);
+  return with_activation(*x, [&](auto type) {
+    auto a = forward_of<decltype(type)>(*x, *w, *y);
+    return with_kernel_size(kernel_size(*w), stride, [&](auto k, auto step) {
+      return run_forward<decltype(k)::value, decltype(step)::value, DwconvKind::kPlain>("dwconv_forward", s, a, pictures_of(*x, *y), nullptr, err);
+    });
   });
 }
 
@@ -33,19 +35,23 @@ segnas_status dwconv_norm_forward(void *stream, const segnas_tensor *x, const se
                                   int32_t stride, const segnas_tensor *y, const segnas_tensor *moments, segnas_error *err) {
   Stream *s;
   SEGNAS_GPU_TRY(Stream::enter(stream, &s, err));
-  DwconvForward<float> a = forward_of(*x, *w, *y);
-  a.norm = norm_of(x_norm, x_relu);
-  return with_kernel_size(kernel_size(*w), stride, [&](auto k, auto step) {
-    return run_forward<decltype(k)::value, decltype(step)::value, DwconvKind::kNorm>("dwconv_norm_forward", s, a, pictures_of(*x, *y), moments, err);
+  return with_activation(*x, [&](auto type) {
+    auto a = forward_of<decltype(type)>(*x, *w, *y);
+    a.norm = norm_of(x_norm, x_relu);
+    return with_kernel_size(kernel_size(*w), stride, [&](auto k, auto step) {
+      return run_forward<decltype(k)::value, decltype(step)::value, DwconvKind::kNorm>("dwconv_norm_forward", s, a, pictures_of(*x, *y), moments, err);
+    });
   });
 }
 
 segnas_status dwconv_turned(Stream *s, const segnas_tensor *dy, const segnas_tensor *w, const segnas_tensor *dx, segnas_error *err) {
-  DwconvForward<float> a = forward_of(*dy, *w, *dx);
-  a.w += (w->shape[0] - 1) * a.w_pitch;
-  a.w_pitch = -a.w_pitch;
-  return with_kernel_size(kernel_size(*w), 1, [&](auto k, auto) {
-    return run_forward<decltype(k)::value, 1, DwconvKind::kPlain>("dwconv_turned", s, a, pictures_of(*dy, *dx), nullptr, err);
+  return with_activation(*dy, [&](auto type) {
+    auto a = forward_of<decltype(type)>(*dy, *w, *dx);
+    a.w += (w->shape[0] - 1) * a.w_pitch;
+    a.w_pitch = -a.w_pitch;
+    return with_kernel_size(kernel_size(*w), 1, [&](auto k, auto) {
+      return run_forward<decltype(k)::value, 1, DwconvKind::kPlain>("dwconv_turned", s, a, pictures_of(*dy, *dx), nullptr, err);
+    });
   });
 }
 

@@ -30,7 +30,7 @@ SEGNAS_DEVICE double block_sum(double v, Shared<double> warps) {
 }
 
 template <bool kByFour>
-SEGNAS_KERNEL(kThreads) block_squares(const Walk<1> w, double *sums) {
+SEGNAS_KERNEL(kThreads) block_squares(const Walk<float, 1> w, double *sums) {
   const int64_t begin = static_cast<int64_t>(block_x()) * kSumSquaresBlock;
   double four[4] = {};
   for (int step = 0; step < kSteps; step++) {
@@ -78,7 +78,7 @@ struct Sgd {
 segnas_status sum_squares(void *stream, const segnas_tensor *x, int32_t accumulate, const segnas_tensor *result, segnas_error *err) {
   Stream *s;
   SEGNAS_GPU_TRY(Stream::enter(stream, &s, err));
-  const Walk<1> w = walk_of<1>({x});
+  const Walk<float, 1> w = walk_of<float, 1>({x});
   const int64_t blocks = ceil_div(w.total, kSumSquaresBlock);
   void *sums;
   SEGNAS_GPU_TRY(s->reserve(static_cast<size_t>(blocks) * sizeof(double), &sums, err));

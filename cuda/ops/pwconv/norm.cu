@@ -17,13 +17,17 @@ segnas_status pwconv_norm_forward(void *stream, const segnas_tensor *x, const se
   const int64_t pixels = pixels_of(*x), cin = channels_of(*x), cout = channels_of(*y), tiles = pixel_tiles(pixels, cout);
   void *parts = nullptr;
   if (moments) SEGNAS_GPU_TRY(s->reserve(static_cast<size_t>(tiles * cout) * sizeof(MomentPart), &parts, err));
-  const ProductArgs<Activated<float>, float, StoreMoments<float>> args = {
-      {matrix_of(*x), quad_norms_of(x_norm, x_relu)},
-      {matrix_of(*w)},
-      {matrix_of(*y), bias ? f32(*bias) : nullptr, static_cast<MomentPart *>(parts), cout},
-      pixels, cout, cin, 0};
-  SEGNAS_GPU_TRY(multiply<false>("pwconv_norm_forward", s, args, err));
-  if (moments) SEGNAS_GPU_TRY(finish_moments(s, args.epilogue.parts, tiles, cout, *moments, err));
+  SEGNAS_GPU_TRY(with_result(*x, *y, [&](auto type, auto result) {
+    using T = decltype(type);
+    using Y = decltype(result);
+    const ProductArgs<Activated<T>, float, StoreMoments<Y>> args = {
+        {matrix_of<T>(*x), quad_norms_of(x_norm, x_relu)},
+        {matrix_of(*w)},
+        {matrix_of<Y>(*y), bias ? f32(*bias) : nullptr, static_cast<MomentPart *>(parts), cout},
+        pixels, cout, cin, 0};
+    return multiply<false>("pwconv_norm_forward", s, args, err);
+  }));
+  if (moments) SEGNAS_GPU_TRY(finish_moments(s, static_cast<const MomentPart *>(parts), tiles, cout, *moments, err));
   return succeed(err);
 }
 
@@ -40,15 +44,19 @@ segnas_status pwconv_norm_backward(void *stream, const segnas_tensor *x, const s
   GradientPart *sum_parts = sums ? static_cast<GradientPart *>(memory) : nullptr;
   float *weight_parts = reinterpret_cast<float *>(static_cast<char *>(memory) + sum_bytes);
 
-  const Activated<float> input = {matrix_of(*x), quad_norms_of(x_norm, x_relu)};
-  const Differentiated<float> gradient = {y ? matrix_of(*y) : Matrix<float>{}, matrix_of(*da), quad_norms_of(y_norm, y_relu)};
-  if (dx) {
-    const ProductArgs<Differentiated<float>, float, StoreGradientSums<float>> args = {
-        gradient, {matrix_of(*w)}, {matrix_of(*dx), nullptr, sum_parts, input.x, input.norm, cin}, pixels, cin, cout, 0};
-    SEGNAS_GPU_TRY(multiply<true>("pwconv_norm_backward", s, args, err));
-    if (sums) SEGNAS_GPU_TRY(finish_gradient_sums(s, sum_parts, tiles, cin, *sums, err));
-  }
-  SEGNAS_GPU_TRY(weight_gradient(s, input, gradient, pixels, cin, cout, accumulate, rows_of(*dw), weight_parts, err));
+  SEGNAS_GPU_TRY(with_result(*x, *da, [&](auto type, auto result) {
+    using T = decltype(type);
+    using Y = decltype(result);
+    const Activated<T> input = {matrix_of<T>(*x), quad_norms_of(x_norm, x_relu)};
+    const Differentiated<Y> gradient = {matrix_of<Y>(y), matrix_of<Y>(*da), quad_norms_of(y_norm, y_relu)};
+    if (dx) {
+      const ProductArgs<Differentiated<Y>, float, StoreGradientSums<T>> args = {
+          gradient, {matrix_of(*w)}, {matrix_of<T>(*dx), nullptr, sum_parts, input.x, input.norm, cin}, pixels, cin, cout, 0};
+      SEGNAS_GPU_TRY(multiply<true>("pwconv_norm_backward", s, args, err));
+      if (sums) SEGNAS_GPU_TRY(finish_gradient_sums(s, sum_parts, tiles, cin, *sums, err));
+    }
+    return weight_gradient(s, input, gradient, pixels, cin, cout, accumulate, rows_of(*dw), weight_parts, err);
+  }));
   return succeed(err);
 }
 

@@ -16,8 +16,15 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int64_t kMostBand = 8, kEnoughThreads = int64_t{1} << 17;
 
+template <class T>
+struct Pixels {
+  T *at;
+  int64_t pitch;
+};
+
+template <class T>
 struct BackwardArgs {
-  Rows dy, dx;
+  Pixels<T> dy, dx;
   Axis rows, columns;
   int64_t vectors;
   int64_t band, bands;    // input rows of a band; bands of a picture
@@ -37,18 +44,19 @@ struct Between {
 };
 
 // The column that a thread gathers, and its channels of the picture's first output.
+template <class T>
 struct Column {
   int index, touched, own, end;  // outputs [touched, own) with w1, [own, end) with w0
-  const float *dy;
+  const T *dy;
 };
 
 // lines[r] of output rows o + r, for the `count` <= kGroup of them that are there.
-template <int kWidth, int kGroup>
-SEGNAS_DEVICE void gather_lines(const BackwardArgs &a, const Column &column, int o, int count, Channels<kWidth> (&lines)[kGroup]) {
+template <int kWidth, int kGroup, class T>
+SEGNAS_DEVICE void gather_lines(const BackwardArgs<T> &a, const Column<T> &column, int o, int count, Channels<kWidth> (&lines)[kGroup]) {
   for (int r = 0; r < kGroup; r++)
     for (int i = 0; i < kWidth; i++) lines[r].at[i] = 0;
   const int64_t row = a.columns.out * a.dy.pitch;
-  const float *dy = column.dy + o * row + column.touched * a.dy.pitch;
+  const T *dy = column.dy + o * row + column.touched * a.dy.pitch;
   auto add_column = [&](float weight) {
     for (int r = 0; r < kGroup; r++)
       if (r < count) add_product(&lines[r], weight, load_channels<kWidth>(dy + r * row));
@@ -59,16 +67,16 @@ SEGNAS_DEVICE void gather_lines(const BackwardArgs &a, const Column &column, int
   for (int p = column.own; p < column.end; p++, after.rest += after.step) add_column(after.first(a.columns));
 }
 
-template <int kWidth, int kGroup>
-SEGNAS_KERNEL(kThreads, 2) upsample_gather(const BackwardArgs a) {
+template <int kWidth, int kGroup, class T>
+SEGNAS_KERNEL(kThreads, 2) upsample_gather(const BackwardArgs<T> a) {
   const int64_t piece = block_x() / a.chunks, item = (block_x() - piece * a.chunks) * kThreads + thread();
   if (item >= a.items) return;
   const int64_t picture = piece / a.bands, begin = (piece - picture * a.bands) * a.band;
   const int64_t end = begin + a.band < a.rows.in ? begin + a.band : a.rows.in;
   const int64_t j = item / a.vectors, channel = (item - j * a.vectors) * kWidth;
-  const Column column = {static_cast<int>(j), static_cast<int>(outputs_touched_from(a.columns, j)), static_cast<int>(outputs_from(a.columns, j)),
+  const Column<T> column = {static_cast<int>(j), static_cast<int>(outputs_touched_from(a.columns, j)), static_cast<int>(outputs_from(a.columns, j)),
                          static_cast<int>(outputs_from(a.columns, j + 1)), a.dy.at + picture * a.rows.out * a.columns.out * a.dy.pitch + channel};
-  float *dx = a.dx.at + ((picture * a.rows.in + begin) * a.columns.in + j) * a.dx.pitch + channel;
+  T *dx = a.dx.at + ((picture * a.rows.in + begin) * a.columns.in + j) * a.dx.pitch + channel;
   Channels<kWidth> above = {}, below = {}, lines[kGroup];
   int o = static_cast<int>(outputs_touched_from(a.rows, begin));
   for (int64_t low = begin - 1; low < end; low++) {
@@ -95,26 +103,23 @@ SEGNAS_KERNEL(kThreads, 2) upsample_gather(const BackwardArgs a) {
   }
 }
 
-template <int kWidth>
-segnas_status gather(Stream *s, const Grid &grid, const BackwardArgs &a, segnas_error *err) {
+template <int kWidth, class T>
+segnas_status gather(Stream *s, const Grid &grid, const BackwardArgs<T> &a, segnas_error *err) {
   const int64_t rows = ceil_div(a.rows.out, a.rows.in);  // between two input rows
-  const auto kernel = rows <= 1   ? upsample_gather<kWidth, 1>
-                      : rows <= 2 ? upsample_gather<kWidth, 2>
-                      : rows <= 4 ? upsample_gather<kWidth, 4>
-                                  : upsample_gather<kWidth, 8>;
+  const auto kernel = rows <= 1   ? upsample_gather<kWidth, 1, T>
+                      : rows <= 2 ? upsample_gather<kWidth, 2, T>
+                      : rows <= 4 ? upsample_gather<kWidth, 4, T>
+                                  : upsample_gather<kWidth, 8, T>;
   return launch("upsample_backward", s->raw, err, grid, kernel, a);
 }
 
-}  // namespace
-
-segnas_status upsample_backward(void *stream, const segnas_tensor *dy, int32_t mode, const segnas_tensor *dx, segnas_error *err) {
-  Stream *s = nullptr;
-  SEGNAS_GPU_TRY(Stream::enter(stream, &s, err));
+template <class T>
+segnas_status backward(Stream *s, const segnas_tensor *dy, int32_t mode, const segnas_tensor *dx, segnas_error *err) {
   const int32_t nearest = mode == SEGNAS_NEAREST;
-  BackwardArgs a = {rows_of(*dy), rows_of(*dx), axis_of(dx->shape[1], dy->shape[1], nearest),
-                    axis_of(dx->shape[2], dy->shape[2], nearest), 0, 0, 0, 0, 0};
+  BackwardArgs<T> a = {{stored<T>(*dy), pitch_of(*dy)}, {stored<T>(*dx), pitch_of(*dx)}, axis_of(dx->shape[1], dy->shape[1], nearest),
+                       axis_of(dx->shape[2], dy->shape[2], nearest), 0, 0, 0, 0, 0};
   const int64_t pictures = dx->shape[0], channels = channels_of(*dx);
-  const bool fours = channels % 4 == 0 && in_fours(a.dy) && in_fours(a.dx);
+  const bool fours = channels % 4 == 0 && packs<4>(a.dy.at, a.dy.pitch) && packs<4>(a.dx.at, a.dx.pitch);
   a.vectors = fours ? channels / 4 : channels;
   a.items = a.columns.in * a.vectors;
   const int64_t spare = pictures * a.rows.in * a.items / kEnoughThreads;
@@ -124,7 +129,15 @@ segnas_status upsample_backward(void *stream, const segnas_tensor *dy, int32_t m
   Grid grid;
   grid.x = pictures * a.bands * a.chunks;
   grid.threads = kThreads;
-  SEGNAS_GPU_TRY(fours ? gather<4>(s, grid, a, err) : gather<1>(s, grid, a, err));
+  return fours ? gather<4>(s, grid, a, err) : gather<1>(s, grid, a, err);
+}
+
+}  // namespace
+
+segnas_status upsample_backward(void *stream, const segnas_tensor *dy, int32_t mode, const segnas_tensor *dx, segnas_error *err) {
+  Stream *s = nullptr;
+  SEGNAS_GPU_TRY(Stream::enter(stream, &s, err));
+  SEGNAS_GPU_TRY(with_activation(*dx, [&](auto type) { return backward<decltype(type)>(s, dy, mode, dx, err); }));
   return succeed(err);
 }
 

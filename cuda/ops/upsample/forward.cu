@@ -94,10 +94,12 @@ segnas_status forward(const char *name, void *stream, const segnas_tensor *x, co
   Stream *s = nullptr;
   SEGNAS_GPU_TRY(Stream::enter(stream, &s, err));
   const int32_t nearest = mode == SEGNAS_NEAREST;
-  const Rows from = rows_of(*x), more = addend ? rows_of(*addend) : Rows{}, to = rows_of(*y);
-  const Resize<float> r = {from.at, from.pitch, more.at, more.pitch, to.at, to.pitch, y->shape[0], channels_of(*x),
-                           axis_of(x->shape[1], y->shape[1], nearest), axis_of(x->shape[2], y->shape[2], nearest)};
-  SEGNAS_GPU_TRY(resize<float>(name, s, r, err));
+  SEGNAS_GPU_TRY(with_activation(*x, [&](auto type) {
+    using T = decltype(type);
+    const Resize<T> r = {stored<T>(*x), pitch_of(*x), addend ? stored<T>(*addend) : nullptr, addend ? pitch_of(*addend) : 0, stored<T>(*y), pitch_of(*y),
+                         y->shape[0], channels_of(*x), axis_of(x->shape[1], y->shape[1], nearest), axis_of(x->shape[2], y->shape[2], nearest)};
+    return resize<T>(name, s, r, err);
+  }));
   return succeed(err);
 }
 

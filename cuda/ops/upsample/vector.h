@@ -36,7 +36,4 @@ SEGNAS_DEVICE void add_product(Channels<kWidth> *sum, float weight, const Channe
   for (int i = 0; i < kWidth; i++) sum->at[i] += weight * v.at[i];
 }
 
-// Whether every pixel's channels can be moved four at a time.
-inline bool in_fours(const Rows &rows) { return reinterpret_cast<uintptr_t>(rows.at) % sizeof(Float4) == 0 && rows.pitch % 4 == 0; }
-
 }  // namespace segnas::gpu
