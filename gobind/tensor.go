@@ -9,10 +9,12 @@ const MaxRank = 5
 type DType int32
 
 const (
-	F32 DType = iota
-	U8        // labels, pictures
-	I64       // counts
-	F64       // sums handed back to the host
+	F32  DType = iota
+	U8         // labels, pictures
+	I64        // counts
+	F64        // sums handed back to the host
+	F16        // activations and their gradients on GPUs: half precision
+	BF16       // likewise: the upper half of a float32
 )
 
 // Bytes returns the size of one element.
@@ -22,6 +24,8 @@ func (d DType) Bytes() int {
 		return 4
 	case U8:
 		return 1
+	case F16, BF16:
+		return 2
 	default:
 		return 8
 	}

@@ -1,8 +1,8 @@
 // session_block: [expand] -> depthwise -> project with the middle in shared memory (block.h).
 //
 // Of a chunk of 32 middle channels, with B(arrier)s:
-//   expand     halo x cin x 32, by the warps in pieces of 32 pixels; bias, ReLU, zero outside the picture (padding is of the middle), rounded. Without
-//              an expand layer the chunk is copied from x
+//   expand     halo x cin x 32, by the warps in pieces of 32 pixels; bias, ReLU, zero outside the picture (padding is of the middle), rounded.
+//              Without an expand layer the chunk is copied from x
 //   B          the weights of project are under way, and those of the next chunk's expand
 //   depthwise  a thread makes 2 channels of 4 columns x 2 rows from k+s rows of 3s+k columns; bias, ReLU, rounded
 //   B          the next chunk's taps are under way
@@ -10,11 +10,12 @@
 // so every copy has at least a phase to arrive and nothing needs two buffers. At the end the residual is added and y stored, 64 bytes of a pixel at a
 // time in half types.
 //
-// 64 -> 384 -> 64, k = 3, 8 x 16 pixels of Half: 180 of halo, six pieces. A chunk is 0.39 + 0.04 + 0.26 M multiply-adds: 384 clocks of shared
-// memory for expand, 256 for project (the tensor cores take half of that), and some 370 of FMAs and conversions for depthwise; its weights are 9.4 KB
-// from the second-level cache, 430 clocks of a multiprocessor's share of an H100's. So a tile is 12 x 1000 clocks, 128x256 pixels are 256 tiles on 132
-// multiprocessors: 14 us, of which a second block on the multiprocessor hides the waits. Apart the layers move 110 MB, 33 us at 3.35 TB/s. In float32
-// the FMA units are the floor of both: 65,000 clocks a tile against 1.5 times less arithmetic apart.
+// 64 -> 384 -> 64, k = 3, 16 x 16 pixels of Half: 324 of halo, eleven pieces. A chunk is 0.72 + 0.07 + 0.52 M multiply-adds: 700 clocks of shared
+// memory for expand, 510 for project (the tensor cores take half of that), some 700 of FMAs and conversions for depthwise; its weights are 9.4 KB
+// from the second-level cache, 430 clocks of a multiprocessor's share of an H100's. So a tile is 12 x 1900 clocks and waits. 128x256 pixels are 128
+// such tiles, one a multiprocessor: 13 us of work, 20 with the waits that the model counts (block_plan.cu). Apart the layers move 110 MB, 33 us at
+// 3.35 TB/s. In float32 the FMA units are the floor of both, and the halo is the fused block's alone.
+// Shared memory: 102 KB for that tile, 60 KB for 8 x 16.
 //
 // Registers: at most 128, so that 512 threads fit: the sums are 32, an expanded piece's another 32.
 //
@@ -43,7 +44,7 @@ class BlockTile {
   SEGNAS_DEVICE void run() {
     mark_inside();
     if (a.expand) {
-      copy_x(shared_memory<T>(a.at.x), a.at.x_pitch, a.at.halo, a.at.depth, 0, a.cin);
+      copy_x(shared_memory<T>(a.at.x), a.at.x_pitch, a.at.by_x, 0, a.cin);
       copy_expand(0);
     } else {
       copy_middle(0);
@@ -80,12 +81,14 @@ class BlockTile {
  private:
   static constexpr int kRows = WarpSum<T>::kRows, kGroups = WarpSum<T>::kGroups, kWidth = WarpSum<T>::kWidth;
   static constexpr int kEach = sizeof(Chunk) / sizeof(T);
+  using OfChunk = ConstantDivisor<kBlockChunk / kEach>;
 
   // ---------------------------------------------------------------- copies
 
   // Where the halo's pixel lies, or NULL.
   SEGNAS_DEVICE const T *halo_pixel(int pixel, int channels) const {
-    const int r = row_ * S - K / 2 + pixel / a.at.halo_columns, q = column_ * S - K / 2 + pixel % a.at.halo_columns;
+    const int line = a.at.by_halo(pixel);
+    const int r = row_ * S - K / 2 + line, q = column_ * S - K / 2 + pixel - line * a.at.halo_columns;
     if (r < 0 || r >= a.in_h || q < 0 || q >= a.in_w) return nullptr;
     return a.x + ((static_cast<int64_t>(picture_) * a.in_h + r) * a.in_w + q) * channels;
   }
@@ -96,17 +99,18 @@ class BlockTile {
     for (int i = thread(); i < a.at.halo; i += threads()) inside[i] = halo_pixel(i, a.cin) != nullptr;
   }
 
-  SEGNAS_DEVICE void copy_x(Shared<T> to, int pitch, int lines, int width, int channel, int channels) const {
-    copy_lines(to, pitch, lines, width, channels - channel, channels % kEach == 0, a.x, [&](int i) {
+  template <class Divides>
+  SEGNAS_DEVICE void copy_x(Shared<T> to, int pitch, const Divides &by, int channel, int channels) const {
+    copy_lines(to, pitch, a.at.halo, by, channels - channel, channels % kEach == 0, a.x, [&](int i) {
       const T *pixel = halo_pixel(i, channels);
       return pixel ? pixel + channel : nullptr;
     });
   }
   SEGNAS_DEVICE void copy_middle(int channel) const {
-    copy_x(shared_memory<T>(a.at.middle), a.at.middle_pitch, a.at.halo, kBlockChunk, channel, a.middle);
+    copy_x(shared_memory<T>(a.at.middle), a.at.middle_pitch, OfChunk(), channel, a.middle);
   }
   SEGNAS_DEVICE void copy_expand(int channel) const {
-    copy_lines(shared_memory<T>(a.at.expand), a.at.expand_pitch, a.at.depth, kBlockChunk, a.middle - channel, a.middle % kEach == 0, a.expand,
+    copy_lines(shared_memory<T>(a.at.expand), a.at.expand_pitch, a.at.depth, OfChunk(), a.middle - channel, a.middle % kEach == 0, a.expand,
                [&](int i) { return i < a.cin ? a.expand + (static_cast<int64_t>(i) * a.middle + channel) : nullptr; });
     copy_floats(shared_memory<float>(a.at.expand_bias), 1, channel, [&](int) { return a.expand_bias + channel; });
   }
@@ -117,10 +121,10 @@ class BlockTile {
   }
   template <class Line>
   SEGNAS_DEVICE void copy_floats(Shared<float> to, int lines, int channel, const Line &line) const {
-    copy_lines(to, kBlockChunk, lines, kBlockChunk, a.middle - channel, a.middle % 4 == 0, a.taps, line);
+    copy_lines(to, kBlockChunk, lines, ConstantDivisor<kBlockChunk / 4>(), a.middle - channel, a.middle % 4 == 0, a.taps, line);
   }
   SEGNAS_DEVICE void copy_project(int channel) const {
-    copy_lines(shared_memory<T>(a.at.project), a.at.project_pitch, kBlockChunk, a.at.across * 32, a.cout, a.cout % kEach == 0, a.project,
+    copy_lines(shared_memory<T>(a.at.project), a.at.project_pitch, kBlockChunk, a.at.by_project, a.cout, a.cout % kEach == 0, a.project,
                [&](int i) { return channel + i < a.middle ? a.project + static_cast<int64_t>(channel + i) * a.cout : nullptr; });
   }
 
@@ -241,7 +245,7 @@ class BlockTile {
 #pragma unroll
     for (int i = 0; i < kRows; i++) {
       const int pixel = project_row_ + WarpSum<T>::row(i);
-      const int r = row_ + pixel / a.at.tile_columns, q = column_ + pixel % a.at.tile_columns;
+      const int line = a.at.by_tile(pixel), r = row_ + line, q = column_ + pixel - line * a.at.tile_columns;
       const bool inside = r < a.height && q < a.width;
       finish_row(i, inside, ((static_cast<int64_t>(picture_) * a.height + r) * a.width + q) * a.cout);
     }

@@ -1,9 +1,9 @@
 // The fused inverted block: how it is cut into tiles, what lies where in shared memory, and what its kernel is given.
 //
-// A block of threads makes a tile of output pixels. It keeps the input pixels that the tile reaches (the halo) in shared memory, then takes the middle's
-// channels kBlockChunk at a time: expands them for every pixel of the halo, convolves them for the tile, and adds their products to the output's
-// sums, which stay in registers. So the middle never reaches memory; what is paid is that the halo's overlap is expanded again by each tile, and
-// that every tile reads all weights from the second-level cache.
+// A block of threads makes a tile of output pixels. It keeps the input pixels that the tile reaches (the halo) in shared memory, then takes the
+// middle's channels kBlockChunk at a time: expands them for every pixel of the halo, convolves them for the tile, and adds their products to the
+// output's sums, which stay in registers. So the middle never reaches memory; what is paid is that the halo's overlap is expanded again by each tile,
+// and that every tile reads all weights from the second-level cache.
 //
 // Everything here is the host's and comes from the shapes and the card's facts.
 #pragma once
@@ -13,6 +13,21 @@ namespace segnas::gpu {
 
 constexpr int kBlockChunk = 32;  // middle channels at a time
 constexpr int kBlockMostWarps = 16, kBlockFewestWarps = 8;
+
+// Division by a number that the host knows, from 2 on, as a multiplication: exact while i * by < 2^32.
+struct Divisor {
+  int by;
+  uint32_t reciprocal;
+
+  SEGNAS_BOTH int operator()(int i) const { return static_cast<int>(static_cast<uint64_t>(static_cast<uint32_t>(i)) * reciprocal >> 32); }
+};
+inline Divisor divisor(int by) { return {by, static_cast<uint32_t>((uint64_t{1} << 32) / static_cast<uint64_t>(by) + 1)}; }
+// The same where the compiler knows it.
+template <int kBy>
+struct ConstantDivisor {
+  static constexpr int by = kBy;
+  SEGNAS_BOTH int operator()(int i) const { return i / kBy; }
+};
 
 // Sections of shared memory, by their first byte, and their lines' pitches in elements. Pitches of what fragments are loaded from: arch/mma.h.
 struct BlockLayout {
@@ -31,6 +46,8 @@ struct BlockLayout {
   int expand_bias;              // float [kBlockChunk]
   int inside;                   // uint8_t [halo]: whether the pixel is of the picture
   int bytes;
+  // Of the halo and the tile by columns; of lines of x and of project's weights by 16 bytes.
+  Divisor by_halo, by_tile, by_x, by_project;
 
   int pixels() const { return tile_rows * tile_columns; }
 };

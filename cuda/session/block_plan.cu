@@ -50,7 +50,7 @@ BlockLayout layout_of(const BlockShape &s, int rows, int columns) {
   l.tile_rows = rows, l.tile_columns = columns;
   l.halo_rows = (rows - 1) * s.stride + s.kernel, l.halo_columns = (columns - 1) * s.stride + s.kernel;
   l.halo = l.halo_rows * l.halo_columns;
-  l.depth = s.expand ? padded(s.cin, half ? 16 : 4) : 0;
+  l.depth = s.expand ? padded(s.cin, half ? 16 : 8) : 0;
   l.down = rows * columns / 32, l.across = ceil_div(s.cout, 32);
   l.threads = std::max(l.down * l.across, kBlockFewestWarps) * kWarp;
   l.x_pitch = l.depth + more, l.middle_pitch = l.deep_pitch = kBlockChunk + more;
@@ -68,6 +68,9 @@ BlockLayout layout_of(const BlockShape &s, int rows, int columns) {
   l.project = lines(kBlockChunk, l.project_pitch, s.element);
   l.taps = lines(s.kernel * s.kernel + 1, kBlockChunk, sizeof(float));
   l.bytes = end;
+  const int chunk = static_cast<int>(16 / s.element);
+  l.by_halo = divisor(l.halo_columns), l.by_tile = divisor(l.tile_columns), l.by_project = divisor(l.across * 32 / chunk);
+  if (s.expand) l.by_x = divisor(l.depth / chunk);
   return l;
 }
 
@@ -139,8 +142,8 @@ BlockPlan plan_block(const DeviceFacts &device, const BlockShape &s) {
   return best;
 }
 
-BlockFit session_block_fit(const DeviceFacts &device, const Convolution *expand, const Convolution &depthwise, const Convolution &project, const Image &x,
-                           const Image &y) {
+BlockFit session_block_fit(const DeviceFacts &device, const Convolution *expand, const Convolution &depthwise, const Convolution &project,
+                           const Image &x, const Image &y) {
   if (x.stored != y.stored || y.pixels() == 0) return {false, false};
   const BlockShape shape = block_shape(expand, depthwise, project, x, y);
   const BlockPlan plan = plan_block(device, shape);

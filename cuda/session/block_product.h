@@ -1,8 +1,8 @@
 // The fused block's products: a warp makes 32 rows x 32 columns of sums, A [row][depth] and B [depth][column] in shared memory.
 //
 // A lane has kRows rows of kGroups groups of kWidth neighbouring columns:
-//   Half, Bfloat16   2 x 4 fragments of the tensor cores (arch/mma.h): 4 rows of 4 pairs. A depth of 16 takes 2 + 2 loads of 512 bytes for 8 products: 16
-//                    clocks of a multiprocessor's shared memory for 8 of the tensor cores by mma.sync on an H100
+//   Half, Bfloat16   2 x 4 fragments of the tensor cores (arch/mma.h): 4 rows of 4 pairs. A depth of 16 takes 2 + 2 loads of 512 bytes for 8
+//                    products: 16 clocks of a multiprocessor's shared memory for 8 of the tensor cores by mma.sync on an H100
 //   float            8 rows of a quad. Four depths take 8 + 4 loads of a quad for 128 FMAs, 24 to 32 clocks of shared memory for 32 of the FMA units
 // Sums are chains over ascending depth, whatever the stored type.
 #pragma once
@@ -118,15 +118,14 @@ SEGNAS_DEVICE Chunk gathered(const T *from, int count) {
   return chunk;
 }
 
-// Lines of `width` elements (a multiple of 16 bytes) to [lines][pitch], by the whole block. line(i): where the i-th begins, or NULL: zeros. Of a line
-// `count` elements are there, the rest are zeros. whole: lines begin on 16 bytes and count fills them. any: an address on 16 bytes that can be read.
-template <class T, class Line>
-SEGNAS_DEVICE void copy_lines(Shared<T> to, int pitch, int lines, int width, int count, bool whole, const T *any, const Line &line) {
+// Lines of by.by 16 bytes to [lines][pitch], by the whole block. line(i): where the i-th begins, or NULL: zeros. Of a line `count` elements are
+// there, the rest are zeros. whole: lines begin on 16 bytes and count fills them. any: an address on 16 bytes that can be read.
+template <class T, class Divides, class Line>
+SEGNAS_DEVICE void copy_lines(Shared<T> to, int pitch, int lines, const Divides &by, int count, bool whole, const T *any, const Line &line) {
   constexpr int kEach = sizeof(Chunk) / sizeof(T);
-  const int chunks = width / kEach;
 #pragma unroll 1
-  for (int i = thread(); i < lines * chunks; i += threads()) {
-    const int l = i / chunks, e = i % chunks * kEach;
+  for (int i = thread(); i < lines * by.by; i += threads()) {
+    const int l = by(i), e = (i - l * by.by) * kEach;
     const T *from = line(l);
     const bool there = from != nullptr && e < count;
     const Shared<Chunk> place = (to + (l * pitch + e)).template as<Chunk>();

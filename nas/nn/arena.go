@@ -126,10 +126,10 @@ func (a *arena) drop(handle int32) {
 	a.free = append(kept, freed)
 }
 
-// tensor returns the block as a dense float32 tensor.
-func (a *arena) tensor(handle int32, shape [4]int) gobind.Tensor {
+// tensor returns the block as a dense tensor.
+func (a *arena) tensor(handle int32, dtype gobind.DType, shape [4]int) gobind.Tensor {
 	b := a.blocks[handle]
-	return gobind.NewTensor(a.chunks[b.chunk], gobind.F32, b.offset/4, shape[0], shape[1], shape[2], shape[3])
+	return gobind.NewTensor(a.chunks[b.chunk], dtype, b.offset/dtype.Bytes(), shape[0], shape[1], shape[2], shape[3])
 }
 
 func (a *arena) close() {

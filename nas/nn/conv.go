@@ -33,8 +33,11 @@ func (t *Tape) convolve(c *convolution, x Value, measure bool) (y gobind.Tensor,
 	if c.kind != depthwiseConv {
 		channels = c.weight.Last()
 	}
-	shape := x.tensor.Shape
-	y, block = t.activation(shape[0], outputSize(shape[1], c.stride), outputSize(shape[2], c.stride), channels)
+	shape, stored := x.tensor.Shape, t.stored
+	if c.bias != nil { // logits
+		stored = gobind.F32
+	}
+	y, block = t.activation(stored, shape[0], outputSize(shape[1], c.stride), outputSize(shape[2], c.stride), channels)
 	if t.err != nil {
 		return y, block, moments
 	}

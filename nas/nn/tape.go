@@ -14,6 +14,7 @@ type Tape struct {
 	ctx     *gobind.Context
 	stream  *gobind.Stream
 	arena   arena
+	stored  gobind.DType // of activations and their gradients, but for logits
 	small   bump
 	values  []valueState
 	nodes   []node
@@ -93,6 +94,10 @@ func (t *Tape) Close() {
 	t.losses.close()
 }
 
+// SetActivations chooses how activations and their gradients are stored from now on: gobind.F32, as a new tape has it, or on a GPU F16 or BF16
+// (mixed precision, Micikevicius et al. 2018). Pictures, logits, weights and all sums stay float32. With F16 losses need a scale (SGD.LossScale).
+func (t *Tape) SetActivations(d gobind.DType) { t.stored = d }
+
 // Stream returns the stream that the tape runs on, for copies and evaluation between its calls.
 func (t *Tape) Stream() *gobind.Stream { return t.stream }
 
@@ -151,18 +156,18 @@ func (t *Tape) newValue(x gobind.Tensor, block int32, wantsGrad bool) Value {
 }
 
 // activation takes memory for [n,h,w,c]. After a failure it returns the zero tensor.
-func (t *Tape) activation(n, h, w, c int) (gobind.Tensor, int32) {
-	block, err := t.arena.take(4 * n * h * w * c)
+func (t *Tape) activation(d gobind.DType, n, h, w, c int) (gobind.Tensor, int32) {
+	block, err := t.arena.take(d.Bytes() * n * h * w * c)
 	if err != nil {
 		t.fail(err)
 		return gobind.Tensor{}, noBlock
 	}
-	return t.arena.tensor(block, [4]int{n, h, w, c}), block
+	return t.arena.tensor(block, d, [4]int{n, h, w, c}), block
 }
 
-// like takes memory for an activation of another's shape.
+// like takes memory for an activation of another's shape and type.
 func (t *Tape) like(x gobind.Tensor) (gobind.Tensor, int32) {
-	return t.activation(x.Shape[0], x.Shape[1], x.Shape[2], x.Shape[3])
+	return t.activation(x.DType, x.Shape[0], x.Shape[1], x.Shape[2], x.Shape[3])
 }
 
 // read notes that a layer named where takes v, and reports whether the layer should run.

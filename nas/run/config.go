@@ -8,6 +8,7 @@ import (
 	"math"
 	"path/filepath"
 
+	"github.com/segnas/segnas/gobind"
 	"github.com/segnas/segnas/nas/data"
 	"github.com/segnas/segnas/nas/misuse"
 	"github.com/segnas/segnas/nas/search"
@@ -42,6 +43,9 @@ type Config struct {
 
 	Batch     int             `json:"batch"`
 	Optimiser train.Optimiser `json:"optimiser"`
+	// TrainPrecision is how activations and their gradients are kept in training and in the search's evaluations: "" is f32; f16 and bf16 are for
+	// GPUs.
+	TrainPrecision string `json:"train_precision,omitempty"`
 	// Balance is the exponent with which rare classes weigh more in the loss: 0 not at all, 1 by median-frequency balancing.
 	Balance float64 `json:"balance"`
 	// Shrinking trains the supernet, Scratch the baseline from random weights, Retrain every network cut out of the supernet; Trial retrains a
@@ -141,6 +145,9 @@ func (c Config) Validate() error {
 	if !(c.Balance >= 0 && c.Balance <= 1) {
 		return misuse.Errorf("class balance %g; give an exponent from 0 to 1", c.Balance)
 	}
+	if _, err := c.precision(); err != nil {
+		return err
+	}
 	if err := c.Space.Validate(); err != nil {
 		return err
 	}
@@ -153,6 +160,19 @@ func (c Config) Validate() error {
 		return err
 	}
 	return c.Search.Validate()
+}
+
+// precision returns what TrainPrecision names.
+func (c Config) precision() (gobind.Precision, error) {
+	var p precisionFlag
+	if c.TrainPrecision == "" {
+		return gobind.Float32, nil
+	}
+	err := p.Set(c.TrainPrecision)
+	if err != nil {
+		err = misuse.Errorf("training precision %q: %w", c.TrainPrecision, err)
+	}
+	return gobind.Precision(p), err
 }
 
 // Network returns what is fixed about the networks for a number of classes.

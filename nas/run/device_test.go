@@ -190,6 +190,47 @@ func pluginDevice(t *testing.T) string {
 	return device
 }
 
+// lossesOn trains a small network for a few steps and returns their losses and what was printed.
+func lossesOn(t *testing.T, device, precision string) (losses []float64, printed string) {
+	t.Helper()
+	folder := t.TempDir()
+	printed, _ = output(t, Train, "--device", device, "--size", "64x96", "--batch", "4", "--scratch-steps", "4", "--checks", "1", "--train-scenes", "4",
+		"--search-scenes", "1", "--test-scenes", "1", "--arch", "k3e3.k5e3_k3e3.k3e3_k3e3.k3e3", "--threads", "2", "--clip", "2", "--lr-factor", "0.1",
+		"--train-precision", precision, "--out", folder)
+	records, err := train.ReadLog(filepath.Join(folder, train.MetricsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range records {
+		if r.MIoU == nil {
+			losses = append(losses, r.Loss)
+		}
+	}
+	return losses, printed
+}
+
+// In 16 bits the first loss is off by the activations' roundings, and the second by those of the gradients: both stay near float32's, and nearer in half
+// precision, which rounds eight times finer.
+func TestDevice_TrainingIn16BitsFollowsFloat32(t *testing.T) {
+	device := pluginDevice(t)
+	want, _ := lossesOn(t, device, "f32")
+	for precision, most := range map[string]float64{"f16": 0.005, "bf16": 0.03} {
+		got, _ := lossesOn(t, device, precision)
+		t.Logf("%s: losses %v, in f32 %v", precision, got, want)
+		if len(got) != len(want) {
+			t.Fatalf("%s: losses %v", precision, got)
+		}
+		for i := range want {
+			if math.Abs(got[i]-want[i]) > most*want[i] {
+				t.Errorf("%s, step %d: loss %v, in f32 %v", precision, i+1, got[i], want[i])
+			}
+		}
+		if got[0] == want[0] {
+			t.Errorf("%s: the first loss is float32's to the last bit", precision)
+		}
+	}
+}
+
 // The first loss is the forward pass's, the second, at another place by four percent, that of all gradients and the optimiser: both agree to
 // the last digits that the order of sums decides. Training then drives what is left apart, as it does two instruction sets of a CPU.
 func TestDevice_TrainingOnAPluginGivesNearlyTheCPUsLosses(t *testing.T) {
@@ -197,18 +238,7 @@ func TestDevice_TrainingOnAPluginGivesNearlyTheCPUsLosses(t *testing.T) {
 	losses := map[string][]float64{}
 	scores := map[string]string{}
 	for _, d := range []string{cpuDevice, device} {
-		folder := t.TempDir()
-		scores[d], _ = output(t, Train, "--device", d, "--size", "64x96", "--batch", "4", "--scratch-steps", "4", "--checks", "1", "--train-scenes", "4",
-			"--search-scenes", "1", "--test-scenes", "1", "--arch", "k3e3.k5e3_k3e3.k3e3_k3e3.k3e3", "--threads", "2", "--clip", "2", "--lr-factor", "0.1", "--out", folder)
-		records, err := train.ReadLog(filepath.Join(folder, train.MetricsFile))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, r := range records {
-			if r.MIoU == nil {
-				losses[d] = append(losses[d], r.Loss)
-			}
-		}
+		losses[d], scores[d] = lossesOn(t, d, "f32")
 	}
 	if len(losses[device]) != 4 || len(losses[cpuDevice]) != 4 {
 		t.Fatalf("losses %v", losses)

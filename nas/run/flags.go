@@ -119,6 +119,7 @@ func trainingFlags(fs *pflag.FlagSet, c *Config) {
 	fs.Var(scheduleFlag{&c.Scratch}, "scratch-steps", "training steps of a network from random weights")
 	fs.Var(ratesFlag{[]*train.Schedule{&c.Shrinking, &c.Scratch, &c.Retrain, &c.Trial}}, "lr-factor", "multiplies all learning rates")
 	fs.Float64Var(&c.Balance, "balance", c.Balance, "exponent with which rare classes weigh more in the loss: 0 not at all, 1 by median frequency")
+	fs.StringVar(&c.TrainPrecision, "train-precision", c.TrainPrecision, "how activations are kept in training: f32 (default); f16 (losses scaled) or bf16 on a GPU")
 	fs.Float64Var(&c.Optimiser.Clip, "clip", c.Optimiser.Clip, "largest gradient norm; 0 does not clip")
 	fs.IntVar(&c.Checks, "checks", c.Checks, "evaluations during a network's training")
 	fs.IntVar(&c.RecalibrationBatches, "recalibration-batches", c.RecalibrationBatches, "training batches for batch-norm statistics")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/segnas/segnas/gobind"
 	"github.com/segnas/segnas/nas/misuse"
 	"github.com/segnas/segnas/nas/search"
 	"github.com/segnas/segnas/nas/supernet"
@@ -91,6 +92,13 @@ func Search(ctx context.Context, args []string, s Streams) error {
 
 // openPipeline opens the pictures and makes the worker.
 func openPipeline(c Config, m *machine, s Streams) (*pipeline, error) {
+	precision, err := c.precision()
+	if err != nil {
+		return nil, err
+	}
+	if precision != gobind.Float32 && m.identity.Kind == cpuDevice {
+		return nil, misuse.Errorf("--train-precision %v is for GPUs; --device cuda:0 chooses one, and a processor trains in f32", precision)
+	}
 	splits, err := openData(c)
 	if err != nil {
 		return nil, err
@@ -99,6 +107,7 @@ func openPipeline(c Config, m *machine, s Streams) (*pipeline, error) {
 	if err != nil {
 		return nil, err
 	}
+	worker.SetPrecision(precision)
 	return &pipeline{
 		cfg: c, machine: m, worker: worker, data: splits, net: c.Network(splits.Train.Classes().Len()), streams: s,
 	}, nil

@@ -22,6 +22,21 @@ type Worker struct {
 	labels    *gobind.Buffer // of a batch, u8 N,H,W
 	predicted *gobind.Buffer // likewise
 	weights   *gobind.Buffer // of the classes, float32
+	lossScale float64        // of trainings
+}
+
+// halfLossScale is what losses are multiplied with where gradients are kept in half precision. A pixel's share of the loss, some 1e-4 of it, then lies
+// in the middle of the type's range, 6e-5 to 65504; a gradient that overflows costs its step.
+const halfLossScale = 1024
+
+// SetPrecision chooses how activations and their gradients are kept from now on; a new worker has gobind.Float32. The others are for GPUs.
+func (w *Worker) SetPrecision(p gobind.Precision) {
+	dtype := map[gobind.Precision]gobind.DType{gobind.Float16: gobind.F16, gobind.BFloat16: gobind.BF16}[p]
+	w.tape.SetActivations(dtype)
+	w.lossScale = 1
+	if dtype == gobind.F16 {
+		w.lossScale = halfLossScale
+	}
 }
 
 // NewWorker returns a worker on the device of a context.
@@ -30,7 +45,7 @@ func NewWorker(context *gobind.Context) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Worker{context: context, tape: tape}, nil
+	return &Worker{context: context, tape: tape, lossScale: 1}, nil
 }
 
 // Close releases the memory.
@@ -95,10 +110,10 @@ func (w *Worker) step(t *Training, step int, b *data.Batch) (float64, error) {
 		return 0, err
 	}
 	out := t.Model.Forward(w.tape, x, t.Sample(step), nn.Train)
-	main := w.tape.CrossEntropy(out.Logits, target, 1)
+	main := w.tape.CrossEntropy(out.Logits, target, float32(w.lossScale))
 	loss, _, err := w.tape.LossValue(main)
 	for _, logits := range out.Aux {
-		aux := w.tape.CrossEntropy(logits, target, float32(t.Optimiser.AuxWeight))
+		aux := w.tape.CrossEntropy(logits, target, float32(t.Optimiser.AuxWeight*w.lossScale))
 		if err == nil {
 			var v float64
 			v, _, err = w.tape.LossValue(aux)
@@ -116,7 +131,7 @@ func (w *Worker) step(t *Training, step int, b *data.Batch) (float64, error) {
 		return 0, err
 	}
 	phase, within := t.Schedule.At(step)
-	sgd := nn.SGD{Momentum: float32(t.Optimiser.Momentum), WeightDecay: float32(t.Optimiser.WeightDecay), ClipNorm: t.Optimiser.Clip}
+	sgd := nn.SGD{Momentum: float32(t.Optimiser.Momentum), WeightDecay: float32(t.Optimiser.WeightDecay), ClipNorm: t.Optimiser.Clip, LossScale: w.lossScale}
 	_, err = sgd.Step(w.tape, float32(t.Schedule[phase].LearningRate(within)))
 	return loss, err
 }
