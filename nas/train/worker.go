@@ -29,14 +29,22 @@ type Worker struct {
 // in the middle of the type's range, 6e-5 to 65504; a gradient that overflows costs its step.
 const halfLossScale = 1024
 
+// Mixed returns how a training of that precision keeps activations and their gradients, and what it multiplies losses with.
+func Mixed(p gobind.Precision) (activations gobind.DType, lossScale float64) {
+	switch p {
+	case gobind.Float16:
+		return gobind.F16, halfLossScale
+	case gobind.BFloat16:
+		return gobind.BF16, 1
+	}
+	return gobind.F32, 1
+}
+
 // SetPrecision chooses how activations and their gradients are kept from now on; a new worker has gobind.Float32. The others are for GPUs.
 func (w *Worker) SetPrecision(p gobind.Precision) {
-	dtype := map[gobind.Precision]gobind.DType{gobind.Float16: gobind.F16, gobind.BFloat16: gobind.BF16}[p]
-	w.tape.SetActivations(dtype)
-	w.lossScale = 1
-	if dtype == gobind.F16 {
-		w.lossScale = halfLossScale
-	}
+	activations, scale := Mixed(p)
+	w.tape.SetActivations(activations)
+	w.lossScale = scale
 }
 
 // NewWorker returns a worker on the device of a context.

@@ -79,7 +79,7 @@ func openInference(ctx *gobind.Context, q *request, s *server) (work, error) {
 		return nil, err
 	}
 	s.settle()
-	o := gobind.SessionOptions{Precision: sessions[q.Precision]}
+	o := gobind.SessionOptions{Precision: lower[q.Precision]}
 	if w.session, err = ctx.NewSession(layers, 1, q.Height, q.Width, 3, o); err != nil {
 		return nil, err
 	}

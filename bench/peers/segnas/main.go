@@ -45,8 +45,8 @@ var isa = map[string]string{"fp32": "", "fp32-avx2": "avx2", "bf16": "", "fp16":
 
 var precisions = []string{"fp32", "fp32-avx2", "bf16", "fp16"}
 
-// sessions are the precisions of deployed networks.
-var sessions = map[string]gobind.Precision{"bf16": gobind.BFloat16, "fp16": gobind.Float16}
+// lower are the precisions below float32.
+var lower = map[string]gobind.Precision{"bf16": gobind.BFloat16, "fp16": gobind.Float16}
 
 // skip is a job that cannot be done here; its text is the reason.
 type skip string
@@ -150,8 +150,8 @@ func (s *server) load(q *request) (reply, error) {
 	if cap != "" && ctx.ISA() != cap {
 		return nil, skip("this machine has no " + cap)
 	}
-	if p, ok := sessions[q.Precision]; ok && (!ctx.Runs(p) || q.Work == "train") {
-		return nil, skip("has no " + q.Precision + map[bool]string{true: " training", false: " on this device"}[q.Work == "train"])
+	if p, ok := lower[q.Precision]; ok && (!ctx.Runs(p) || (q.Work == "train" && ctx.Device() == "cpu")) {
+		return nil, skip("has no " + q.Precision + map[bool]string{true: " training", false: ""}[q.Work == "train"] + " on this device")
 	}
 	open := openInference
 	if q.Work == "train" {

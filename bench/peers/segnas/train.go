@@ -67,6 +67,7 @@ type training struct {
 	pictures  gobind.Tensor
 	target    nn.Target
 	optimiser train.Optimiser
+	scale     float64 // of the losses
 	steps     int
 	losses    []float32 // of the first steps: main, after the stem, after the fuse
 }
@@ -97,6 +98,9 @@ func openTraining(ctx *gobind.Context, q *request, s *server) (work, error) {
 	if w.tape, err = nn.NewTape(ctx); err != nil {
 		return nil, err
 	}
+	activations, scale := train.Mixed(lower[q.Precision])
+	w.tape.SetActivations(activations)
+	w.scale = scale
 	if err := gobind.Upload(w.tape.Stream(), w.pictures, pictures); err != nil {
 		return nil, err
 	}
@@ -112,9 +116,9 @@ func openTraining(ctx *gobind.Context, q *request, s *server) (work, error) {
 func (w *training) run() error {
 	w.tape.Reset()
 	out := w.model.Forward(w.tape, w.tape.Input(w.pictures), w.model.Arch(), nn.Train)
-	losses := []nn.Loss{w.tape.CrossEntropy(out.Logits, w.target, 1)}
+	losses := []nn.Loss{w.tape.CrossEntropy(out.Logits, w.target, float32(w.scale))}
 	for _, aux := range out.Aux {
-		losses = append(losses, w.tape.CrossEntropy(aux, w.target, float32(w.optimiser.AuxWeight)))
+		losses = append(losses, w.tape.CrossEntropy(aux, w.target, float32(w.optimiser.AuxWeight*w.scale)))
 	}
 	if err := w.tape.Backward(); err != nil {
 		return err
@@ -129,7 +133,7 @@ func (w *training) run() error {
 		}
 	}
 	w.steps++
-	sgd := nn.SGD{Momentum: float32(w.optimiser.Momentum), WeightDecay: float32(w.optimiser.WeightDecay)}
+	sgd := nn.SGD{Momentum: float32(w.optimiser.Momentum), WeightDecay: float32(w.optimiser.WeightDecay), LossScale: w.scale}
 	if _, err := sgd.Step(w.tape, learningRate); err != nil {
 		return err
 	}
