@@ -150,6 +150,7 @@ Expected expected_sums(const std::vector<ref::Sum> &sums, int64_t extra) {
     deepest = std::max(deepest, depth);
     expected.value.push_back(sum.value);
     expected.bound.push_back(static_cast<double>(depth + 2) * kUnit * sum.magnitude);
+    expected.magnitude.push_back(sum.magnitude);
     values += sum.value * sum.value;
     squares += sum.squares;
   }

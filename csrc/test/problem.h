@@ -58,6 +58,7 @@ struct Expected {
   std::vector<double> value;
   bool exact = false;                   // equal to value rounded to the output's type
   std::vector<double> bound;            // else: how far off, beyond half a unit in the last place of the output's type
+  std::vector<double> magnitude;        // of sums of products: what the sizes of the terms add up to
   double rms_limit = 0, rms_scale = 0;  // RMS(y - value) <= rms_limit * rms_scale, on uniform inputs; 0: no such limit
   // Set where more than one value is right (argmax): whether got is right for the element.
   std::function<bool(size_t element, double got)> accepts = nullptr;

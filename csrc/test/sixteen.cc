@@ -35,9 +35,46 @@ bool takes_narrow(const std::string &name) {
   return std::any_of(std::begin(kNames), std::end(kNames), [&](const char *known) { return name == known; });
 }
 
+// What a factor moves by at most when it is rounded, as a share of it.
+double rounding(segnas_dtype dtype) { return dtype == SEGNAS_F16 ? 0x1p-11 : 0x1p-8; }
+
+// Products of pointwise layers run on tensor cores: what is multiplied is rounded before. A weight is so in the reference too; of what a norm makes of an
+// activation or of a gradient the bounds know.
+void widen(std::vector<Expected> &all, segnas_dtype dtype) {
+  for (Expected &expected : all) {
+    if (expected.exact || expected.magnitude.empty()) continue;
+    for (size_t i = 0; i < expected.bound.size(); i++) expected.bound[i] += 2.01 * rounding(dtype) * expected.magnitude[i];
+    if (expected.rms_limit > 0) expected.rms_limit += 2.01 * rounding(dtype);
+  }
+}
+
+// Moments [2,C] of a result [P,C] whose elements may be off by its bounds.
+void widen_moments(const Expected &y, Expected &moments) {
+  const size_t channels = moments.value.size() / 2;
+  for (size_t c = 0; c < channels; c++) {
+    double off = 0, farthest = 0;
+    for (size_t i = c; i < y.value.size(); i += channels) {
+      off = std::max(off, y.bound[i]);
+      if (std::isfinite(y.value[i])) farthest = std::max(farthest, std::fabs(y.value[i] - moments.value[c]));
+    }
+    moments.bound[c] += off;
+    moments.bound[channels + c] += 2 * farthest * off + off * off;
+  }
+}
+
 Problem narrow(const Function &function, Problem problem, segnas_dtype dtype) {
   for (Argument &argument : problem.arguments)
     if (is_activation(function, argument)) argument.dtype = dtype;
+  if (function.name.rfind("pwconv", 0) == 0 && function.name != "pwconv_backward_bias")
+    problem.expect = [dtype, arguments = problem.arguments, expect = problem.expect, forward = function.name == "pwconv_norm_forward"](Data data, Values values) {
+      for (size_t a = 0; a < values.size(); a++)
+        if (std::strcmp(arguments[a].name, "w") == 0)
+          for (double &w : values[a]) w = nearest(w, dtype);
+      std::vector<Expected> all = expect(data, values);
+      widen(all, dtype);
+      if (forward && all.size() == 2) widen_moments(all[0], all[1]);
+      return all;
+    };
   problem.text += dtype == SEGNAS_F16 ? " f16" : " bf16";
   return problem;
 }

@@ -162,6 +162,24 @@ FragmentA load_a(Shared<T> tile, int pitch) {
            sim::row_pair(tile, group, 2 * place + 8, pitch), sim::row_pair(tile, group + 8, 2 * place + 8, pitch)}};
 }
 
+// A, stored [depth][row].
+template <class T>
+FragmentA load_a_turned(Shared<T> tile, int pitch) {
+  const int group = lane() / 4, place = lane() % 4;
+  sim::read_matrix_row(tile, lane() % 8 + lane() / 16 * 8, lane() / 8 % 2 * 8, pitch);
+  return {{sim::column_pair(tile, 2 * place, group, pitch), sim::column_pair(tile, 2 * place, group + 8, pitch),
+           sim::column_pair(tile, 2 * place + 8, group, pitch), sim::column_pair(tile, 2 * place + 8, group + 8, pitch)}};
+}
+
+// Columns 0 to 7 and 8 to 15 of B, stored [column][depth].
+template <class T>
+void load_b_turned(Shared<T> tile, int pitch, FragmentB &first, FragmentB &second) {
+  const int group = lane() / 4, place = lane() % 4;
+  sim::read_matrix_row(tile, lane() % 8 + lane() / 16 * 8, lane() / 8 % 2 * 8, pitch);
+  first = {{sim::row_pair(tile, group, 2 * place, pitch), sim::row_pair(tile, group, 2 * place + 8, pitch)}};
+  second = {{sim::row_pair(tile, group + 8, 2 * place, pitch), sim::row_pair(tile, group + 8, 2 * place + 8, pitch)}};
+}
+
 // B, stored [depth][column].
 template <class T>
 FragmentB load_b(Shared<T> tile, int pitch) {
@@ -193,6 +211,26 @@ SEGNAS_DEVICE FragmentA load_a(Shared<T> tile, int pitch) {
                : "r"(shared_address(tile + (lane() % 16 * pitch + lane() / 16 * 8)))
                : "memory");
   return a;
+}
+
+// A, stored [depth][row].
+template <class T>
+SEGNAS_DEVICE FragmentA load_a_turned(Shared<T> tile, int pitch) {
+  FragmentA a;
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(a.at[0]), "=r"(a.at[1]), "=r"(a.at[2]), "=r"(a.at[3])
+               : "r"(shared_address(tile + ((lane() % 8 + lane() / 16 * 8) * pitch + lane() / 8 % 2 * 8)))
+               : "memory");
+  return a;
+}
+
+// Columns 0 to 7 and 8 to 15 of B, stored [column][depth].
+template <class T>
+SEGNAS_DEVICE void load_b_turned(Shared<T> tile, int pitch, FragmentB &first, FragmentB &second) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(first.at[0]), "=r"(first.at[1]), "=r"(second.at[0]), "=r"(second.at[1])
+               : "r"(shared_address(tile + ((lane() % 8 + lane() / 16 * 8) * pitch + lane() / 8 % 2 * 8)))
+               : "memory");
 }
 
 // B, stored [depth][column].

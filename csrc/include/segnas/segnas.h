@@ -138,7 +138,7 @@ SEGNAS_API size_t segnas_dtype_bytes(segnas_dtype dtype);
 /* ---------------------------------------------------------------- convolutions
  * Activations and their gradients ([N,H,W,C] or [P,C]) are float32; a plug-in may take them as SEGNAS_F16 or SEGNAS_BF16 too, all of a call alike but
  * for two: the picture that conv3x3 reads is float32, and so may be what pwconv writes (logits), with its gradient. Sums are float32 and rounded once,
- * moments and sums are of what was not rounded yet. Weights, norms and statistics are float32 always. The CPU has float32 (SEGNAS_NO_KERNEL).
+ * moments and sums are of what was not rounded yet; pwconv's products round to that type what they multiply, a weight and what a norm makes of x or dy. Weights, norms and statistics are float32 always. The CPU has float32 (SEGNAS_NO_KERNEL).
  * accumulate: 0 overwrites the gradient, 1 adds to it. */
 
 /* Dense 3x3, padding 1, stride 1 or 2. x [N,H,W,Cin], w [9*Cin,Cout], y [N,Ho,Wo,Cout]; Cin <= 16 (the stem).

@@ -22,10 +22,10 @@ enum class DwconvKind {
   kBiased,  // sums begin at a bias, and a ReLU may end them: a deployed layer
 };
 
-// Channels of a thread. Two of 16 bits are one register's worth of memory.
+// Channels of a thread. Two of 16 bits are one register's worth of memory; with a norm's parameters they would spill for k = 5.
 template <class T>
-constexpr int vector_for(int k) {
-  return k == 3 || (k == 5 && sizeof(T) == 2) ? 2 : 1;
+constexpr int vector_for(int k, DwconvKind kind) {
+  return k == 3 || (k == 5 && sizeof(T) == 2 && kind != DwconvKind::kNorm) ? 2 : 1;
 }
 
 template <class T>
@@ -229,7 +229,7 @@ struct Pictures {
 
 template <int K, int S, DwconvKind kKind, class T>
 segnas_status run_forward(const char *name, Stream *s, DwconvForward<T> &a, const Pictures &d, const segnas_tensor *moments, segnas_error *err) {
-  constexpr int V = vector_for<T>(K);
+  constexpr int V = vector_for<T>(K, kKind);
   a.in_h = static_cast<int>(d.in_h), a.in_w = static_cast<int>(d.in_w);
   a.tiling = tiling_of(K, d.pictures, d.out_h, d.out_w, d.channels, V, kMomentPixels / kTileColumns);
   a.parts = nullptr;

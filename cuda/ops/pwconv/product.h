@@ -1,5 +1,5 @@
 // Products over pixels: C[P,n] = A[P,k] B + bias, A an activation or a gradient, B a weight or its transpose; what is done with a finished tile is
-// the epilogue's. Tiles: tile.h.
+// the epilogue's. Tiles: tile.h; of activations in 16 bits, on tensor cores: cores.h.
 //
 // Operations 2 P k n; bytes 4 P (k + n), once (+ weights, and A again from the second-level cache for every column of tiles: blocks that share A
 // are neighbours). The FMA units are the floor where k n / (k + n) is large: 64 -> 384 is 27 operations a byte against the 20 at which an H100
@@ -7,7 +7,7 @@
 // tiles as narrow. A weight's 0.5 to 100 KB stay in cache, so it is not packed.
 #pragma once
 #include "../moments/moments.h"
-#include "tile.h"
+#include "cores.h"
 
 namespace segnas::gpu {
 
@@ -197,11 +197,45 @@ SEGNAS_KERNEL(T::kThreads) product(const ProductArgs<A, Weight, Epilogue> p) {
   p.epilogue.template finish<T>(sum, {row, column, p.pixels - row, p.columns - column, row_tile});
 }
 
+// The same on tensor cores: A and the weight rounded to A's stored type.
+template <class T, bool kTransposed, class A, class Weight, class Epilogue>
+SEGNAS_KERNEL(T::kThreads) product_on_cores(const ProductArgs<A, Weight, Epilogue> p) {
+  using H = typename A::Type;
+  if constexpr (kHasUnits<H>) {
+    const int64_t row_tile = block_x() / p.column_tiles;
+    const int64_t row = row_tile * T::kRows, column = static_cast<int64_t>(block_x() % p.column_tiles) * T::kColumns;
+    Feed<Cores<T>, A, T::kRows, true> a(p.a, row, p.pixels, p.depth);
+    Feed<Cores<T>, Plain<Weight>, T::kColumns, kTransposed> b(p.w, column, kTransposed ? p.columns : p.depth, kTransposed ? p.depth : p.columns);
+    CoreSums<T> sums;
+    clear_sums<T>(sums);
+    accumulate_on_cores<T, H, true, kTransposed>(a, b, 0, p.depth, sums, Nothing());
+    Accumulators<T> sum;
+    hand_over<T>(sums, sum);
+    if (p.epilogue.bias) {
+#pragma unroll
+      for (int g = 0; g < T::kThreadColumns; g += 4) {
+        const Quad bias = load_quad(p.epilogue.bias + column + T::column(g), p.columns - column - T::column(g), false);
+#pragma unroll
+        for (int r = 0; r < T::kThreadRows; r++)
+#pragma unroll
+          for (int c = 0; c < 4; c++) sum[r][g + c] += bias.at[c];
+      }
+    }
+    p.epilogue.template finish<T>(sum, {row, column, p.pixels - row, p.columns - column, row_tile});
+  }
+}
+
 template <class T, bool kTransposed, class A, class Weight, class Epilogue>
 segnas_status launch_product(const char *name, Stream *s, ProductArgs<A, Weight, Epilogue> args, segnas_error *err) {
   args.column_tiles = static_cast<int32_t>(ceil_div<int64_t>(args.columns, T::kColumns));
-  const Grid grid = {ceil_div<int64_t>(args.pixels, T::kRows) * args.column_tiles, 1, 1, T::kThreads, T::kSharedBytes};
-  return launch(name, s->raw, err, grid, product<T, kTransposed, A, Weight, Epilogue>, args);
+  Grid grid = {ceil_div<int64_t>(args.pixels, T::kRows) * args.column_tiles, 1, 1, T::kThreads, T::kSharedBytes};
+  if constexpr (sizeof(typename A::Type) == sizeof(float)) {
+    return launch(name, s->raw, err, grid, product<T, kTransposed, A, Weight, Epilogue>, args);
+  } else {
+    SEGNAS_GPU_TRY(check_units<typename A::Type>(name, s, err));
+    grid.shared_bytes = cores_shared_bytes<T, true, kTransposed>();
+    return launch(name, s->raw, err, grid, product_on_cores<T, kTransposed, A, Weight, Epilogue>, args);
+  }
 }
 
 template <bool kTransposed, class A, class Weight, class Epilogue>

@@ -1,6 +1,6 @@
 // What the products of pointwise convolutions read: rows of quads as they are, or made of a raw tensor and its norm on the way into shared memory.
 // raw() asks memory for values a step before value() makes of them what is multiplied, so that the arithmetic waits for nothing; parameters() are
-// those of four channels. Columns beyond the matrix are zero whatever the norm says: they are multiplied with zeros of the other side.
+// those of four channels; Type is what is stored. Columns beyond the matrix are zero whatever the norm says: they are multiplied with zeros of the other side.
 #pragma once
 #include "../../plugin/quad.h"
 
@@ -10,6 +10,7 @@ template <class Stored>
 struct Plain {
   Matrix<Stored> x;
 
+  using Type = Stored;
   using Raw = Quad;
   struct Parameters {};
   SEGNAS_DEVICE Parameters parameters(int64_t, int64_t) const { return {}; }
@@ -30,6 +31,7 @@ struct Activated {
   Matrix<Stored> x;
   QuadNorms norm;
 
+  using Type = Stored;
   using Raw = Quad;
   using Parameters = QuadNorm;
   SEGNAS_DEVICE Parameters parameters(int64_t column, int64_t left) const { return norm.any() ? load_norm(norm, column, left) : QuadNorm{}; }
@@ -45,6 +47,7 @@ struct Differentiated {
   Matrix<Stored> y, da;
   QuadNorms norm;
 
+  using Type = Stored;
   struct Raw {
     Quad y, da;
   };

@@ -78,6 +78,20 @@ class Feed {
     }
   }
 
+  // As the source's rows lie, rounded to a half type: [line][depth] where they run along the depth, else [depth][line].
+  template <int kPitch, class H>
+  SEGNAS_DEVICE void put_rounded(Shared<H> to) const {
+#pragma unroll
+    for (int i = 0; i < kEach; i++) {
+      if (!mine(i)) continue;
+      const Quad q = source_.value(raw_[i], parameters_, count_[i]);
+      Pack<H, 4> rounded;
+#pragma unroll
+      for (int e = 0; e < 4; e++) store(&rounded.at[e], q.at[e]);
+      (to + (outer(i) * kPitch + inner())).template as<Pack<H, 4>>()[0] = rounded;
+    }
+  }
+
  private:
   static constexpr int kQuads = kLines * T::kDepth / 4, kEach = (kQuads + T::kThreads - 1) / T::kThreads;
   static constexpr int kQuadsOfRow = (kAlong ? T::kDepth : kLines) / 4;

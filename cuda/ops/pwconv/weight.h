@@ -8,7 +8,7 @@
 // Order: chains of FMAs over 128 pixels, the chunks of a slab one after another in float32, slabs as finish_weights adds them, in double.
 #pragma once
 #include "../moments/moments.h"
-#include "tile.h"
+#include "cores.h"
 
 namespace segnas::gpu {
 
@@ -63,19 +63,9 @@ struct Chunks {
   }
 };
 
+// A tile of a slab's partial dw.
 template <class T, class X, class Dy>
-SEGNAS_KERNEL(T::kThreads) weight_slab(const WeightArgs<X, Dy> p) {
-  const int tiles = p.row_tiles * p.column_tiles, tile = block_x() % tiles;
-  const int64_t slab = block_x() / tiles, begin = slab * p.slab_pixels, end = begin + p.slab_pixels < p.pixels ? begin + p.slab_pixels : p.pixels;
-  const int64_t row = static_cast<int64_t>(tile / p.column_tiles) * T::kRows, column = static_cast<int64_t>(tile % p.column_tiles) * T::kColumns;
-  Feed<T, X, T::kRows, false> x(p.x, row, end, p.cin);
-  Feed<T, Dy, T::kColumns, false> dy(p.dy, column, end, p.cout);
-  Accumulators<T> sum, total;
-  clear<T>(sum);
-  clear<T>(total);
-  Chunks<T> chunks{sum, total};
-  accumulate<T>(x, dy, begin, end, sum, chunks);
-  chunks.end();
+SEGNAS_DEVICE void store_part(const WeightArgs<X, Dy> &p, int64_t slab, int64_t row, int64_t column, const Accumulators<T> &total) {
   float *part = p.parts + slab * p.cin * p.cout;
 #pragma unroll
   for (int r = 0; r < T::kThreadRows; r++) {
@@ -90,11 +80,69 @@ SEGNAS_KERNEL(T::kThreads) weight_slab(const WeightArgs<X, Dy> p) {
 }
 
 template <class T, class X, class Dy>
+SEGNAS_KERNEL(T::kThreads) weight_slab(const WeightArgs<X, Dy> p) {
+  const int tiles = p.row_tiles * p.column_tiles, tile = block_x() % tiles;
+  const int64_t slab = block_x() / tiles, begin = slab * p.slab_pixels, end = begin + p.slab_pixels < p.pixels ? begin + p.slab_pixels : p.pixels;
+  const int64_t row = static_cast<int64_t>(tile / p.column_tiles) * T::kRows, column = static_cast<int64_t>(tile % p.column_tiles) * T::kColumns;
+  Feed<T, X, T::kRows, false> x(p.x, row, end, p.cin);
+  Feed<T, Dy, T::kColumns, false> dy(p.dy, column, end, p.cout);
+  Accumulators<T> sum, total;
+  clear<T>(sum);
+  clear<T>(total);
+  Chunks<T> chunks{sum, total};
+  accumulate<T>(x, dy, begin, end, sum, chunks);
+  chunks.end();
+  store_part<T>(p, slab, row, column, total);
+}
+
+// The same on tensor cores, both sides rounded to x's stored type.
+template <class T, class X, class Dy>
+SEGNAS_KERNEL(T::kThreads) weight_slab_on_cores(const WeightArgs<X, Dy> p) {
+  using H = typename X::Type;
+  if constexpr (kHasUnits<H>) {
+    const int tiles = p.row_tiles * p.column_tiles, tile = block_x() % tiles;
+    const int64_t slab = block_x() / tiles, begin = slab * p.slab_pixels, end = begin + p.slab_pixels < p.pixels ? begin + p.slab_pixels : p.pixels;
+    const int64_t row = static_cast<int64_t>(tile / p.column_tiles) * T::kRows, column = static_cast<int64_t>(tile % p.column_tiles) * T::kColumns;
+    Feed<Cores<T>, X, T::kRows, false> x(p.x, row, end, p.cin);
+    Feed<Cores<T>, Dy, T::kColumns, false> dy(p.dy, column, end, p.cout);
+    CoreSums<T> sums, totals;
+    clear_sums<T>(sums);
+    clear_sums<T>(totals);
+    int step = 0;
+    auto end_chunk = [&] {
+#pragma unroll
+      for (int r = 0; r < Cores<T>::kFragmentRows; r++)
+#pragma unroll
+        for (int c = 0; c < Cores<T>::kFragmentColumns; c++)
+#pragma unroll
+          for (int i = 0; i < 4; i++) {
+            totals[r][c].at[i] += sums[r][c].at[i];
+            sums[r][c].at[i] = 0;
+          }
+      step = 0;
+    };
+    accumulate_on_cores<T, H, false, false>(x, dy, begin, end, sums, [&] {
+      if (++step == kChunkPixels / Cores<T>::kDepth) end_chunk();
+    });
+    end_chunk();
+    Accumulators<T> total;
+    hand_over<T>(totals, total);
+    store_part<T>(p, slab, row, column, total);
+  }
+}
+
+template <class T, class X, class Dy>
 segnas_status launch_slabs(Stream *s, WeightArgs<X, Dy> args, int64_t slabs, segnas_error *err) {
   args.row_tiles = static_cast<int32_t>(ceil_div<int64_t>(args.cin, T::kRows));
   args.column_tiles = static_cast<int32_t>(ceil_div<int64_t>(args.cout, T::kColumns));
-  const Grid grid = {slabs * args.row_tiles * args.column_tiles, 1, 1, T::kThreads, T::kSharedBytes};
-  return launch("pwconv_weight_slab", s->raw, err, grid, weight_slab<T, X, Dy>, args);
+  Grid grid = {slabs * args.row_tiles * args.column_tiles, 1, 1, T::kThreads, T::kSharedBytes};
+  if constexpr (sizeof(typename X::Type) == sizeof(float) || sizeof(typename Dy::Type) == sizeof(float)) {
+    return launch("pwconv_weight_slab", s->raw, err, grid, weight_slab<T, X, Dy>, args);
+  } else {
+    SEGNAS_GPU_TRY(check_units<typename X::Type>("pwconv_weight_slab", s, err));
+    grid.shared_bytes = cores_shared_bytes<T, false, false>();
+    return launch("pwconv_weight_slab", s->raw, err, grid, weight_slab_on_cores<T, X, Dy>, args);
+  }
 }
 
 // dw = or += x^T dy; parts: weight_part_bytes of scratch, on 16 bytes.
