@@ -121,7 +121,7 @@ class Opcheck {
       }
       if (options_.row >= function.cases) continue;
       int64_t first = options_.row >= 0 ? options_.row : 0, end = options_.row >= 0 ? options_.row + 1 : function.cases;
-      for (int64_t row = first; row < end; row++) check_case(function, function.problem(row), "--case " + std::to_string(row));
+      for (int64_t row = first; row < end; row += options_.every) check_case(function, function.problem(row), "--case " + std::to_string(row));
     }
   }
 
@@ -144,7 +144,7 @@ class Opcheck {
 
   void check_sessions() {
     if (options_.row >= 0) return check_session(options_.row);
-    for (int64_t row = 0; row < kSessionCases; row++) check_session(row);
+    for (int64_t row = 0; row < kSessionCases; row += options_.every) check_session(row);
   }
 
   void check_all_refusals() {

@@ -1,5 +1,6 @@
 #include "options.h"
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <map>
@@ -46,6 +47,7 @@ const char kUsage[] =
     "opcheck: every operation of libsegnas against its double-precision reference\n"
     "  --op NAME       an op (dwconv), a function (dwconv_forward) or session\n"
     "  --case N        one row of the case table\n"
+    "  --every N       each Nth row alone, where time is short\n"
     "  --draw N        one case drawn from that number, as --fuzz does\n"
     "  --isa NAME      scalar, avx2, avx512 or wide (the 16-lane tiles in plain C++)\n"
     "  --threads N     1, 2 or 3\n"
@@ -63,6 +65,7 @@ Options parse_options(int count, char **words) {
   const std::map<std::string, std::function<void(const std::string &, const std::string &)>> valued = {
       {"--op", [&](const std::string &, const std::string &v) { options.op = v; }},
       {"--case", [&](const std::string &n, const std::string &v) { options.row = whole(n, v); }},
+      {"--every", [&](const std::string &n, const std::string &v) { options.every = std::max<int64_t>(1, whole(n, v)); }},
       {"--draw", [&](const std::string &n, const std::string &v) { options.draw = whole(n, v); }},
       {"--isa", [&](const std::string &n, const std::string &v) { options.isa = one_of(n, v, {"scalar", "avx2", "avx512", "wide"}); }},
       {"--threads", [&](const std::string &n, const std::string &v) { options.threads = std::stoi(one_of(n, v, {"1", "2", "3"})); }},

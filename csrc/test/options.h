@@ -8,6 +8,7 @@ namespace segnas::check {
 struct Options {
   std::string op;     // a folder of csrc/ops, a function without its prefix, or "session"; "": all
   int64_t row = -1;   // of the case table; -1: all
+  int64_t every = 1;  // of all rows, each so manieth
   int64_t draw = -1;  // the number of a drawn case; -1: the table's
   std::string isa;    // "": all
   int threads = 0;    // 0: 1, 2 and 3
@@ -22,7 +23,7 @@ struct Options {
   bool help = false;
 
   // Whether everything runs: then the support matrix is complete.
-  bool unfiltered() const { return op.empty() && row < 0 && draw < 0 && isa.empty() && threads == 0 && only.empty(); }
+  bool unfiltered() const { return op.empty() && row < 0 && draw < 0 && isa.empty() && threads == 0 && only.empty() && every == 1; }
   bool wants(const std::string &section) const { return only.empty() || only == section; }
 };
 

@@ -35,16 +35,19 @@ struct Place {
 };
 void wait_for_block(Place place);
 void wait_for_warp(Place place);
-// Hands `bits` to the warp and returns what lane `from` handed over.
-uint64_t exchange(uint64_t bits, int from, Place place);
+// What a lane hands to its warp: a shuffled value, or the fragments of a product.
+struct Handed {
+  uint64_t at[3];
+};
+// Hands it over and returns what all 32 lanes did, valid until this lane hands over something again.
+const Handed *hand_over(const Handed &own, Place place);
 
 template <class Number>
 Number exchange_number(Number v, int from, Place place) {
   static_assert(std::is_arithmetic_v<Number> && (sizeof(Number) == 4 || sizeof(Number) == 8), "shuffles move int, float, double and their like");
-  uint64_t bits = 0;
-  std::memcpy(&bits, &v, sizeof v);
-  bits = exchange(bits, from, place);
-  std::memcpy(&v, &bits, sizeof v);
+  Handed own = {};
+  std::memcpy(own.at, &v, sizeof v);
+  std::memcpy(&v, hand_over(own, place)[from].at, sizeof v);
   return v;
 }
 

@@ -239,12 +239,12 @@ void Machine::wait_for_warp(Place place, Gathering gathering) {
   thread.fiber->leave();
 }
 
-uint64_t Machine::exchange(uint64_t bits, int from, Place place) {
+const Handed *Machine::hand_over(const Handed &own, Place place) {
   Warp &warp = warps_[static_cast<size_t>(now.thread / 32)];
   const unsigned turn = warp.turn & 1;
-  warp.bits[turn][now.thread % 32] = bits;
+  warp.handed[turn][now.thread % 32] = own;
   wait_for_warp(place, Gathering::kShuffle);
-  return warp.bits[turn][from];
+  return warp.handed[turn];
 }
 
 void Machine::stop(const char *format, ...) {

@@ -29,7 +29,8 @@ class Machine {
   // Whether memory is ordered by it: __syncwarp does that, shuffles do not.
   enum class Gathering { kBarrier, kShuffle };
   void wait_for_warp(Place place, Gathering gathering);
-  uint64_t exchange(uint64_t bits, int from, Place place);
+  // What every lane handed over, until this lane hands over something again.
+  const Handed *hand_over(const Handed &own, Place place);
   // "block 0,0,0: thread 5 " and the rest; the thread is left for good, so nothing on its stack may hold memory.
   [[noreturn]] void stop(const char *format, ...) __attribute__((format(printf, 2, 3)));
   void split_word(int64_t word);
@@ -46,8 +47,8 @@ class Machine {
     uint32_t order;
     Gathering gathering;
     int first;      // the lane that came first, as a thread
-    unsigned turn;  // which half of bits is being filled: a lane may hand over its next value before the last one has read the other half
-    uint64_t bits[2][32];
+    unsigned turn;  // which half of handed is being filled: a lane may hand over its next values before the last one has read the other half
+    Handed handed[2][32];
   };
 
   void prepare();

@@ -76,7 +76,7 @@ void set_order(uint64_t seed) { order = seed << 32; }
 
 void wait_for_block(Place place) { machine->wait_for_block(place); }
 void wait_for_warp(Place place) { machine->wait_for_warp(place, Machine::Gathering::kBarrier); }
-uint64_t exchange(uint64_t bits, int from, Place place) { return machine->exchange(bits, from, place); }
+const Handed *hand_over(const Handed &own, Place place) { return machine->hand_over(own, place); }
 
 void stop_outside(int64_t offset, size_t size, size_t alignment) {
   if (offset >= 0 && static_cast<size_t>(offset) + size <= now.shared_bytes)

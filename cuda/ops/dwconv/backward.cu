@@ -191,7 +191,7 @@ SEGNAS_DEVICE void put_weights(const DwconvBackward<T> &a, const DwconvPlace &at
 }
 
 template <int K, int S, class W, class T>
-SEGNAS_KERNEL(tile_threads(K)) dwconv_backward_rows(const DwconvBackward<T> a) {
+SEGNAS_DEVICE void backward_rows(const DwconvBackward<T> &a) {
   const DwconvPlace at = place_of<1, false>(a.tiling);
   DwconvBackwardThread<K, S, W, T> mine(a, at);
   if (at.active) mine.run();
@@ -204,6 +204,16 @@ SEGNAS_KERNEL(tile_threads(K)) dwconv_backward_rows(const DwconvBackward<T> a) {
     if (at.group > 0 || at.channel >= a.tiling.channels) return;
     a.parts[static_cast<int64_t>(at.tile) * a.tiling.channels + at.channel] = merged(shared + at.lane, a.tiling.lanes, threads() / a.tiling.lanes);
   }
+}
+
+template <int K, int S, class W, class T>
+SEGNAS_KERNEL(tile_threads(K)) dwconv_backward_rows(const DwconvBackward<T> a) {
+  backward_rows<K, S, W>(a);
+}
+// Of 16 bits: the compiler's own choice would spill.
+template <int K, int S, class W, class T>
+SEGNAS_KERNEL(tile_threads(K), 256 / tile_threads(K)) dwconv_backward_rows_16(const DwconvBackward<T> a) {
+  backward_rows<K, S, W>(a);
 }
 
 // in: x or dx; out: y or its gradients.
@@ -224,7 +234,11 @@ segnas_status run_backward(Stream *s, DwconvBackward<T> &a, const segnas_tensor 
   constexpr size_t kTapBytes = W::kWeight ? tile_threads(K) / kWarp * tile_threads(K) * sizeof(float) : 0;
   constexpr size_t kPartBytes = W::kFused && W::kInput ? tile_threads(K) * sizeof(GradientPart) : 0;
   const Grid grid = a.tiling.grid(K, kTapBytes > kPartBytes ? kTapBytes : kPartBytes);
-  SEGNAS_GPU_TRY(launch("dwconv_backward_rows", s->raw, err, grid, dwconv_backward_rows<K, S, W, T>, a));
+  if constexpr (sizeof(T) == sizeof(float)) {
+    SEGNAS_GPU_TRY(launch("dwconv_backward_rows", s->raw, err, grid, dwconv_backward_rows<K, S, W, T>, a));
+  } else {
+    SEGNAS_GPU_TRY(launch("dwconv_backward_rows", s->raw, err, grid, dwconv_backward_rows_16<K, S, W, T>, a));
+  }
   if constexpr (W::kWeight) SEGNAS_GPU_TRY(finish_weights(s, a.weight_parts, a.tiling.tiles(), K * K, channels, accumulate != 0, rows_of(*dw), err));
   if (sums) SEGNAS_GPU_TRY(finish_gradient_sums(s, a.parts, a.tiling.tiles(), channels, *sums, err));
   return succeed(err);
