@@ -36,6 +36,8 @@ static void list_constants(void) {
   VALUE(SEGNAS_U8);
   VALUE(SEGNAS_I64);
   VALUE(SEGNAS_F64);
+  VALUE(SEGNAS_F16);
+  VALUE(SEGNAS_BF16);
   VALUE(SEGNAS_BILINEAR);
   VALUE(SEGNAS_NEAREST);
   VALUE(SEGNAS_LAYER_CONV3X3);
@@ -45,6 +47,7 @@ static void list_constants(void) {
   VALUE(SEGNAS_LAYER_LABELS);
   VALUE(SEGNAS_PRECISION_F32);
   VALUE(SEGNAS_PRECISION_BF16);
+  VALUE(SEGNAS_PRECISION_F16);
   VALUE(SEGNAS_FUSION_AUTO);
   VALUE(SEGNAS_FUSION_ALWAYS);
   VALUE(SEGNAS_FUSION_NEVER);
@@ -95,7 +98,13 @@ static void list_plugin_structs(void) {
   FIELD(segnas_backend, interface_hash);
   FIELD(segnas_backend, name);
   FIELD(segnas_backend, device_count);
+  FIELD(segnas_backend, session_create);
   FIELD(segnas_backend, ops);
+  SIZE(segnas_network);
+  FIELD(segnas_network, count);
+  FIELD(segnas_network, values);
+  FIELD(segnas_network, options);
+  SIZE(segnas_value_shape);
   SIZE(segnas_backend_ops);
   FIELD(segnas_backend_ops, conv3x3_forward);
   FIELD(segnas_backend_ops, axpy);
