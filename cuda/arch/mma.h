@@ -20,6 +20,8 @@
 // Half takes one instruction from sm_80 on and two of depth 8 on sm_75. Bfloat16 takes one from sm_80 on; sm_75 cannot multiply it, and takes the
 // portable form: right, and slow (32 shuffles and 64 FMAs in place of two instructions).
 #pragma once
+#include <type_traits>
+
 #include "half.h"
 
 namespace segnas::gpu {
@@ -146,6 +148,16 @@ SEGNAS_DEVICE void multiply_add<Bfloat16>(const FragmentA &a, const FragmentB &b
 #endif
 }
 
+#endif
+
+// Whether the card that is compiled for multiplies T. Without, Bfloat16's portable form takes more registers than large tiles have: their host code
+// refuses such cards, and `if constexpr` leaves no code for them.
+#if !defined(SEGNAS_SIM) && defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+template <class T>
+constexpr bool kHasUnits = !std::is_same_v<T, Bfloat16>;
+#else
+template <class T>
+constexpr bool kHasUnits = true;
 #endif
 
 // ---------------------------------------------------------------- loads from shared memory

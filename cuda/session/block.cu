@@ -330,15 +330,6 @@ class BlockTile {
   WarpSum<T> sum_;
 };
 
-// Bfloat16's portable product takes more registers than there are: plan_block refuses cards without the units, and there is no code for them.
-#if !defined(SEGNAS_SIM) && defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
-template <class T>
-constexpr bool kHasUnits = !std::is_same_v<T, Bfloat16>;
-#else
-template <class T>
-constexpr bool kHasUnits = true;
-#endif
-
 template <class T, int K, int S>
 SEGNAS_KERNEL(kBlockMostWarps *kWarp) block_tile(const BlockArgs<T> a) {
   if constexpr (kHasUnits<T>) {

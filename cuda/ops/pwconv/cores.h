@@ -13,15 +13,7 @@
 
 namespace segnas::gpu {
 
-// Bfloat16's portable product, which compute capability 7.5 would need, takes more registers than there are: check_units refuses it, and there is no code.
-#if !defined(SEGNAS_SIM) && defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
-template <class H>
-constexpr bool kHasUnits = !std::is_same_v<H, Bfloat16>;
-#else
-template <class H>
-constexpr bool kHasUnits = true;
-#endif
-
+// What kHasUnits says, of the device at hand.
 template <class H>
 segnas_status check_units(const char *name, const Stream *s, segnas_error *err) {
   if (!std::is_same_v<H, Bfloat16> || s->device->facts.major >= 8) return SEGNAS_OK;
