@@ -18,8 +18,11 @@ type Record struct {
 	Loss              float64 `json:"loss,omitempty"`
 	LR                float64 `json:"learning_rate,omitempty"`
 	PicturesPerSecond float64 `json:"pictures_per_second,omitempty"` // whole step, data included
-	// Of an evaluation: the mean IoU, from 0 to 1.
-	MIoU *float64 `json:"miou,omitempty"`
+	// Of an evaluation: the mean IoU, from 0 to 1, and that of each class, nil where it occurs neither in truth nor in prediction.
+	MIoU     *float64   `json:"miou,omitempty"`
+	ClassIoU []*float64 `json:"class_iou,omitempty"`
+	// Random holds the mean IoU of sub-networks drawn at random, in a supernet's training; they are the same ones every time.
+	Random []float64 `json:"random_miou,omitempty"`
 }
 
 // Log appends records to a JSON-lines file. It is not safe for concurrent use.
