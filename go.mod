@@ -10,6 +10,8 @@ require google.golang.org/protobuf v1.36.11
 
 require github.com/NVIDIA/go-nvml v0.13.0-1
 
+require github.com/BurntSushi/toml v1.6.0 // indirect
+
 require (
 	codeberg.org/go-fonts/liberation v0.5.0 // indirect
 	codeberg.org/go-latex/latex v0.2.0 // indirect

@@ -13,6 +13,8 @@ type arena struct {
 	free   []span  // the last one freed last
 	blocks []block // by handle
 	idle   []int32 // handles not in use
+	used   int     // bytes of the blocks
+	peak   int     // the most that were used at a time
 }
 
 type span struct {
@@ -62,6 +64,8 @@ func (a *arena) take(bytes int) (int32, error) {
 	handle := a.idle[len(a.idle)-1]
 	a.idle = a.idle[:len(a.idle)-1]
 	a.blocks[handle] = block{taken, 1}
+	a.used += bytes
+	a.peak = max(a.peak, a.used)
 	return handle, nil
 }
 
@@ -111,6 +115,7 @@ func (a *arena) drop(handle int32) {
 		return
 	}
 	freed := b.span
+	a.used -= freed.bytes
 	a.idle = append(a.idle, handle)
 	kept := a.free[:0]
 	for _, f := range a.free {

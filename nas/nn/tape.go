@@ -104,6 +104,9 @@ func (t *Tape) Stream() *gobind.Stream { return t.stream }
 // MemoryBytes returns the device memory that the tape holds for activations and gradients, untouched parts included.
 func (t *Tape) MemoryBytes() int { return t.arena.bytes() }
 
+// PeakBytes returns the most bytes of activations and gradients that were in use at a time since the tape was made.
+func (t *Tape) PeakBytes() int { return t.arena.peak }
+
 // Err returns the first failure since the last Reset.
 func (t *Tape) Err() error { return t.err }
 
@@ -259,18 +262,41 @@ func (t *Tape) addGrad(value int32, grad gobind.Tensor, block int32) {
 }
 
 // touch returns where the gradient of a view of p goes, and whether it is added to what is there: the first use since the last step
-// overwrites. All uses within a step must be of the same view.
+// overwrites. Later uses within a step must be of the same view or of a part of it: where a step trains several sub-networks, the largest goes first.
 func (t *Tape) touch(p *Param, view gobind.Tensor) (grad gobind.Tensor, accumulate bool) {
 	switch {
 	case p.used.IsZero():
 		p.used = view
 		t.touched = append(t.touched, p)
-	case p.used != view:
-		t.fail(fmt.Errorf("%s was used with two different views in one step", p.Name))
+	case !holds(p.used, view):
+		t.fail(fmt.Errorf("%s was used with a view beyond the step's first one; the largest sub-network must come first", p.Name))
 	default:
 		accumulate = true
 	}
 	return p.like(p.Grad, view), accumulate
+}
+
+// holds reports whether all of a view lies in another one of the same tensor: of a vector, or of a matrix whose rows may be wider than the view.
+func holds(outer, inner gobind.Tensor) bool {
+	if outer == inner {
+		return true
+	}
+	rows, row := 1, outer.Last() // the outer view's, and the distance from one to the next
+	if outer.Rank == 2 {
+		rows, row = outer.Shape[0], outer.Stride[0]
+	}
+	at, last := inner.Offset-outer.Offset, inner.Rank-1
+	if outer.Buffer != inner.Buffer || outer.Rank > 2 || at < 0 || inner.Stride[last] != 1 {
+		return false
+	}
+	end := at / row
+	for axis := range last {
+		if inner.Stride[axis]%row != 0 {
+			return false
+		}
+		end += (inner.Shape[axis] - 1) * inner.Stride[axis] / row
+	}
+	return end < rows && at%row+inner.Last() <= outer.Last()
 }
 
 // touchZeroed is touch for operations that always add.

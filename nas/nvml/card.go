@@ -28,6 +28,8 @@ type Info struct {
 	// MaxSMMHz and MaxMemoryMHz are the highest clocks that the card can have.
 	MaxSMMHz     int `json:"max_sm_mhz"`
 	MaxMemoryMHz int `json:"max_memory_mhz"`
+	// MemoryBytes is the card's memory in all.
+	MemoryBytes uint64 `json:"memory_bytes"`
 	// Energy says that the card counts the energy that it takes.
 	Energy bool `json:"energy"`
 }

@@ -158,9 +158,7 @@ func (f *Figure) curves() (template.HTML, error) {
 			continue
 		}
 		curve := &plotter.Line{XYs: xys, LineStyle: draw.LineStyle{Color: seriesColour(i), Width: 1.6}}
-		if i >= seriesColours {
-			curve.Dashes = []vg.Length{5, 2}
-		}
+		curve.Dashes = seriesDashes[i/seriesColours%len(seriesDashes)]
 		thumbs := []plot.Thumbnailer{curve}
 		c.plot.Add(curve)
 		if len(xys) < 30 {
@@ -172,8 +170,14 @@ func (f *Figure) curves() (template.HTML, error) {
 	}
 	widen(&c.plot.X)
 	widen(&c.plot.Y)
-	return c.svg(600, 300, f.Title)
+	return c.svg(600, max(300, vg.Length(len(f.Series))*legendLine), f.Title)
 }
+
+// seriesDashes tell series of the same colour apart.
+var seriesDashes = [][]vg.Length{nil, {5, 2}, {1.5, 2}, {7, 2, 1.5, 2}}
+
+// legendLine is the height of a series' line in the legend.
+const legendLine = 18
 
 // thinned is the series' finite points; of more than curvePoints, the means of equal runs of them.
 func (s Series) thinned() plotter.XYs {

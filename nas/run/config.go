@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -41,13 +42,21 @@ type Config struct {
 	// Supernet is elastic (shared weights) or naive (weights of its own for every choice).
 	Supernet train.ModelKind `json:"supernet"`
 
-	Batch     int             `json:"batch"`
-	Optimiser train.Optimiser `json:"optimiser"`
+	// Batch is the pictures of a step; MicroBatch, where it is not 0, how many of them go through the network at a time (gradient accumulation).
+	Batch      int             `json:"batch"`
+	MicroBatch int             `json:"micro_batch"`
+	Optimiser  train.Optimiser `json:"optimiser"`
 	// TrainPrecision is how activations and their gradients are kept in training and in the search's evaluations: "" is f32; f16 and bf16 are for
 	// GPUs.
 	TrainPrecision string `json:"train_precision,omitempty"`
 	// Balance is the exponent with which rare classes weigh more in the loss: 0 not at all, 1 by median-frequency balancing.
 	Balance float64 `json:"balance"`
+	// HardPixels keeps the pixels of a step that are hardest to label; the zero value keeps all.
+	HardPixels train.HardPixels `json:"hard_pixels"`
+	// ClassUniform is the share of training samples that are chosen by class, all classes evenly, and cropped around a pixel of it.
+	ClassUniform float64 `json:"class_uniform"`
+	// Sandwich is how many networks a step of the supernet trains and what they learn from; the zero value draws one, as the thesis does.
+	Sandwich train.Sandwich `json:"sandwich"`
 	// Shrinking trains the supernet, Scratch the baseline from random weights, Retrain every network cut out of the supernet; Trial retrains a
 	// finalist for a while.
 	Shrinking train.Schedule `json:"shrinking"`
@@ -59,6 +68,8 @@ type Config struct {
 	Finalists int `json:"finalists"`
 	// Checks is how often a single network's training is evaluated on the reported split, evenly spread and at its end.
 	Checks int `json:"checks"`
+	// RandomChecks is how many networks drawn at random each evaluation of the supernet looks at, beside the largest one.
+	RandomChecks int `json:"random_checks"`
 	// RecalibrationBatches are the training batches over which a network's running statistics are computed anew.
 	RecalibrationBatches int `json:"recalibration_batches"`
 
@@ -117,7 +128,8 @@ func (c Config) Validate() error {
 	}{
 		{"picture height", c.Height, 8}, {"picture width", c.Width, 8}, {"batch size", c.Batch, 1},
 		{"training scenes", c.Scenes.Train, 1}, {"search validation scenes", c.Scenes.Validation, 1}, {"test scenes", c.Scenes.Test, 1},
-		{"recalibration batches", c.RecalibrationBatches, 1}, {"checks", c.Checks, 0},
+		{"recalibration batches", c.RecalibrationBatches, 1}, {"checks", c.Checks, 0}, {"random checks", c.RandomChecks, 0},
+		{"micro-batch size", c.MicroBatch, 0},
 		{"table rounds", c.TableRounds, 1}, {"final rounds", c.FinalRounds, 1}, {"networks to verify", c.VerifyNetworks, 0}, {"finalists", c.Finalists, 0},
 	} {
 		if n.value < n.least {
@@ -138,14 +150,7 @@ func (c Config) Validate() error {
 	if c.Limits.Like != nil && c.Limits.Latency > 0 {
 		return misuse.Errorf("the latency is limited to %g ms and to that of %v; give one of the two", c.Limits.Latency, c.Limits.Like)
 	}
-	a := c.Augmentation
-	if !(a.MinScale > 0 && a.MaxScale >= a.MinScale) || !(a.Hue >= 0 && a.Saturation >= 0 && a.Value >= 0) {
-		return misuse.Errorf("augmentation %+v; scales are above 0 and ascending, jitters at least 0", a)
-	}
-	if !(c.Balance >= 0 && c.Balance <= 1) {
-		return misuse.Errorf("class balance %g; give an exponent from 0 to 1", c.Balance)
-	}
-	if _, err := c.precision(); err != nil {
+	if err := c.validateRecipe(); err != nil {
 		return err
 	}
 	if err := c.Space.Validate(); err != nil {
@@ -160,6 +165,28 @@ func (c Config) Validate() error {
 		return err
 	}
 	return c.Search.Validate()
+}
+
+// validateRecipe is Validate for what a training does with its pictures.
+func (c Config) validateRecipe() error {
+	a := c.Augmentation
+	if !(a.MinScale > 0 && a.MaxScale >= a.MinScale) || !(a.Hue >= 0 && a.Saturation >= 0 && a.Value >= 0) {
+		return misuse.Errorf("augmentation %+v; scales are above 0 and ascending, jitters at least 0", a)
+	}
+	if !(c.Balance >= 0 && c.Balance <= 1) {
+		return misuse.Errorf("class balance %g; give an exponent from 0 to 1", c.Balance)
+	}
+	if c.MicroBatch > c.Batch {
+		return misuse.Errorf("micro-batches of %d pictures in batches of %d; give at most the batch, or 0 for all of it", c.MicroBatch, c.Batch)
+	}
+	if !(c.ClassUniform >= 0 && c.ClassUniform <= 1) {
+		return misuse.Errorf("class-uniform sampling of a share of %g; give a share from 0 to 1", c.ClassUniform)
+	}
+	if err := cmp.Or(c.HardPixels.Validate(), c.Sandwich.Validate()); err != nil {
+		return err
+	}
+	_, err := c.precision()
+	return err
 }
 
 // precision returns what TrainPrecision names.

@@ -78,13 +78,9 @@ func (p *pipeline) final(ctx context.Context, f *finalNetwork, super supernet.Mo
 	err = p.train(ctx, job{
 		name: f.Name, model: f.model, about: p.about(train.Plain, &f.Arch), schedule: schedule,
 		sample: train.Fixed(f.Arch), data: p.data.TrainAll, checks: p.cfg.Checks,
-		check: func(ctx context.Context) (float64, error) {
+		check: func(ctx context.Context) (train.Checked, error) {
 			c, err := evaluate(ctx)
-			if err != nil {
-				return 0, err
-			}
-			miou, _ := c.MeanIoU()
-			return miou, nil
+			return train.Checked{Confusion: c}, err
 		},
 	})
 	if err != nil {

@@ -1,6 +1,8 @@
 package run
 
 import (
+	"cmp"
+	"io"
 	"math"
 	"slices"
 	"strconv"
@@ -109,23 +111,10 @@ func dataFlags(fs *pflag.FlagSet, c *Config) {
 	fs.StringVar(&c.Data, "data", c.Data, `"scenes" (drawn street scenes) or a folder of pictures`)
 	fs.StringVar(&c.Format, "format", c.Format, "how the folder is read: auto, camvid or folder")
 	fs.StringVar(&c.Preset, "preset", c.Preset, "settings to begin with: "+presetNames())
+	fs.String("config", "", "file of settings over the preset's, as --print-config writes it; flags come last")
+	fs.Bool("print-config", false, "print all settings as a file for --config, and do nothing else")
 	fs.Uint64Var(&c.Seed, "seed", c.Seed, "seed of everything random")
 	fs.Var(sizeFlag{&c.Height, &c.Width}, "size", "network input, height x width")
-}
-
-// trainingFlags registers what shapes every training.
-func trainingFlags(fs *pflag.FlagSet, c *Config) {
-	fs.IntVar(&c.Batch, "batch", c.Batch, "pictures in a training step")
-	fs.Var(scheduleFlag{&c.Scratch}, "scratch-steps", "training steps of a network from random weights")
-	fs.Var(ratesFlag{[]*train.Schedule{&c.Shrinking, &c.Scratch, &c.Retrain, &c.Trial}}, "lr-factor", "multiplies all learning rates")
-	fs.Float64Var(&c.Balance, "balance", c.Balance, "exponent with which rare classes weigh more in the loss: 0 not at all, 1 by median frequency")
-	fs.StringVar(&c.TrainPrecision, "train-precision", c.TrainPrecision, "how activations are kept in training: f32 (default); f16 (losses scaled) or bf16 on a GPU")
-	fs.Float64Var(&c.Optimiser.Clip, "clip", c.Optimiser.Clip, "largest gradient norm; 0 does not clip")
-	fs.IntVar(&c.Checks, "checks", c.Checks, "evaluations during a network's training")
-	fs.IntVar(&c.RecalibrationBatches, "recalibration-batches", c.RecalibrationBatches, "training batches for batch-norm statistics")
-	fs.IntVar(&c.Scenes.Train, "train-scenes", c.Scenes.Train, "scenes to train on")
-	fs.IntVar(&c.Scenes.Validation, "search-scenes", c.Scenes.Validation, "scenes to validate the search on")
-	fs.IntVar(&c.Scenes.Test, "test-scenes", c.Scenes.Test, "scenes to report on")
 }
 
 // searchFlags registers what shapes the supernet, the search and the finals.
@@ -135,6 +124,9 @@ func searchFlags(fs *pflag.FlagSet, c *Config) {
 	fs.IntVar(&c.Finalists, "finalists", c.Finalists, "best networks of the search that are retrained for a while before one is the winner; 1 takes the best")
 	fs.Var(scheduleFlag{&c.Trial}, "trial-steps", "training steps of a finalist")
 	fs.StringVar((*string)(&c.Supernet), "supernet", string(c.Supernet), "elastic (shared weights) or naive")
+	fs.IntVar(&c.Sandwich.Networks, "sandwich", c.Sandwich.Networks, "networks that a step of the supernet trains: the largest, the smallest, others drawn; 0 draws one")
+	fs.Float64Var(&c.Sandwich.Distill, "distill", c.Sandwich.Distill, "weight of the largest network's answers beside the labels in what the others of a sandwich learn, 0 to 1")
+	fs.IntVar(&c.RandomChecks, "random-checks", c.RandomChecks, "networks drawn at random that each evaluation of the supernet looks at")
 	fs.IntVar(&c.Search.Population, "population", c.Search.Population, "networks of the search's first generation")
 	fs.IntVar(&c.Search.Pool, "pool", c.Search.Pool, "best networks that become parents")
 	fs.IntVar(&c.Search.Mutants, "mutants", c.Search.Mutants, "children by mutation in a generation")
@@ -154,26 +146,33 @@ func searchFlags(fs *pflag.FlagSet, c *Config) {
 	fs.IntVar(&c.VerifyNetworks, "verify-networks", c.VerifyNetworks, "random networks to verify the latency table with; 0 for none")
 }
 
-func presetNames() string {
-	var names []string
-	for _, p := range Presets() {
-		names = append(names, p.Name)
-	}
-	return strings.Join(names, ", ")
-}
-
-// presetOf finds --preset and --data ahead of the full parse, since they decide the other flags' defaults.
+// presetOf finds --preset, --config and --data ahead of the full parse, since they decide the other flags' defaults.
 func presetOf(args []string) (Config, error) {
 	ahead := pflag.NewFlagSet("", pflag.ContinueOnError)
 	ahead.ParseErrorsAllowlist.UnknownFlags = true
 	ahead.Usage = func() {}
-	preset := ahead.String("preset", "", "")
-	data := ahead.String("data", ScenesData, "")
+	preset, file := ahead.String("preset", "", ""), ahead.String("config", "", "")
+	data := ahead.String("data", "", "")
 	ahead.BoolP("help", "h", false, "")
 	if err := ahead.Parse(args); err != nil {
 		return Config{}, misuse.Errorf("%w", err)
 	}
-	return NewConfig(*preset, *data)
+	if *file != "" {
+		return readSettings(*file, *preset, *data)
+	}
+	return NewConfig(*preset, cmp.Or(*data, ScenesData))
+}
+
+// configPrinted prints the settings where --print-config asks for that.
+func configPrinted(fs *pflag.FlagSet, c Config, s Streams) (bool, error) {
+	if asked, err := fs.GetBool("print-config"); err != nil || !asked {
+		return false, err
+	}
+	text, err := c.TOML()
+	if err == nil {
+		_, err = io.WriteString(s.Out, text)
+	}
+	return true, err
 }
 
 // parse parses a tool's arguments; usage is printed on a request for help. Errors are misuse, or pflag.ErrHelp.

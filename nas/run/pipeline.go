@@ -39,6 +39,7 @@ type pipeline struct {
 	streams Streams
 
 	classWeights []float32 // nil: all alike
+	memory       string    // the plan's line on it
 
 	table     *latency.Table
 	predictor *latency.Predictor
@@ -130,7 +131,7 @@ type job struct {
 	schedule train.Schedule
 	sample   train.Sampler
 	data     data.Dataset
-	check    func(context.Context) (float64, error) // nil for none
+	check    func(context.Context) (train.Checked, error) // nil for none
 	checks   int
 }
 
@@ -140,7 +141,7 @@ func (p *pipeline) training(j job) train.Training {
 		Model: j.model, About: j.about, Data: j.data, Batch: p.cfg.Batch, Height: p.cfg.Height, Width: p.cfg.Width,
 		Augment: p.cfg.Augmentation.config(), Schedule: j.schedule, Optimiser: p.cfg.Optimiser, Sample: j.sample,
 		Seed: p.cfg.Seed, ConfigHash: p.cfg.hash(), SaveEvery: saveEvery, Check: j.check, Checks: j.checks,
-		ClassWeights: p.classWeights,
+		ClassWeights: p.classWeights, MicroBatch: p.cfg.MicroBatch, HardPixels: p.cfg.HardPixels, Sandwich: p.cfg.Sandwich, ClassUniform: p.cfg.ClassUniform,
 	}
 }
 
@@ -208,6 +209,8 @@ const (
 	verifyNetworks
 	exportedWeights
 	verifiedPicture
+	checkedNetworks
+	ablationNetworks
 )
 
 // newSupernet makes the supernet with its first weights.
@@ -223,20 +226,39 @@ func (p *pipeline) supernet(ctx context.Context) (supernet.Model, error) {
 	}
 	evaluator, err := p.evaluator(ctx, m)
 	if err == nil {
-		err = p.train(ctx, job{
-			name: supernetName, model: m, about: p.about(p.cfg.Supernet, nil), schedule: p.cfg.Shrinking,
-			sample: train.Draw(p.cfg.Space, p.cfg.Shrinking, p.cfg.Seed), data: p.data.Train, checks: p.cfg.Checks,
-			check: func(ctx context.Context) (float64, error) {
-				score, err := evaluator.Evaluate(ctx, p.cfg.Space.Largest())
-				return score.MIoU, err
-			},
-		})
+		j := p.supernetJob(m)
+		j.check = func(ctx context.Context) (train.Checked, error) { return p.checkSupernet(ctx, evaluator) }
+		err = p.train(ctx, j)
 	}
 	if err != nil {
 		m.Close()
 		return nil, err
 	}
 	return m, nil
+}
+
+// supernetJob is the supernet's training but for its evaluations.
+func (p *pipeline) supernetJob(m supernet.Model) job {
+	return job{
+		name: supernetName, model: m, about: p.about(p.cfg.Supernet, nil), schedule: p.cfg.Shrinking,
+		sample: train.Draw(p.cfg.Space, p.cfg.Shrinking, p.cfg.Sandwich, p.cfg.Seed), data: p.data.Train, checks: p.cfg.Checks,
+	}
+}
+
+// checkSupernet evaluates the largest network, and some drawn at random, the same ones every time.
+func (p *pipeline) checkSupernet(ctx context.Context, evaluator *train.Evaluator) (c train.Checked, err error) {
+	if c.Confusion, err = evaluator.Confusion(ctx, p.cfg.Space.Largest()); err != nil {
+		return c, err
+	}
+	rng := p.rng(checkedNetworks)
+	for range p.cfg.RandomChecks {
+		score, err := evaluator.Evaluate(ctx, p.cfg.Space.Sample(rng))
+		if err != nil {
+			return c, err
+		}
+		c.Random = append(c.Random, score.MIoU)
+	}
+	return c, nil
 }
 
 // evaluator scores the supernet's networks on the search's validation pictures.

@@ -44,6 +44,8 @@ const (
 	budgetUse = 0.9
 	// searchShare is the part of a budget that the search may take.
 	searchShare = 0.25
+	// watchShare is the part of a budget that evaluations during the supernet's training may take.
+	watchShare = 0.03
 	// leastEvaluations make a search that is still more than a draw of lots.
 	leastEvaluations = 24
 )
@@ -59,13 +61,18 @@ func estimate(c Config, s Speeds) Estimate {
 	checks := times(c.Checks, s.Test)
 	return Estimate{
 		Table:    turns(len(c.Space.Covering())+1, c.TableRounds),
-		Supernet: times(c.Shrinking.Steps(), s.SupernetStep),
+		Supernet: times(c.Shrinking.Steps(), s.SupernetStep) + supernetChecks(c, s),
 		Search:   times(c.Search.Evaluations(), s.Evaluation),
 		Trials:   times(trials(c), times(c.Trial.Steps(), s.Step)+s.Evaluation),
 		Scratch:  times(c.Scratch.Steps(), s.Step) + checks,
 		Retrain:  retrained * (times(c.Retrain.Steps(), s.Step) + checks),
 		Measure:  turns(retrained, c.FinalRounds) + turns(c.VerifyNetworks, c.TableRounds) + reportTime,
 	}
+}
+
+// supernetChecks is the time of the evaluations during the supernet's training: of the largest network and some drawn ones each.
+func supernetChecks(c Config, s Speeds) time.Duration {
+	return time.Duration(c.Checks*(1+c.RandomChecks)) * s.Evaluation
 }
 
 // trials counts the finalists that are tried: one of the hand-made networks is within reach as a rule.
@@ -85,14 +92,17 @@ func (e Estimate) Total() time.Duration {
 // trainings' steps by one factor into what is left. Measuring is not scaled. A budget too small for any training is misuse.
 func fit(c Config, s Speeds, budget time.Duration) (Config, error) {
 	usable := time.Duration(budgetUse * float64(budget))
+	if watched := int(watchShare * float64(usable) / float64(max(1, time.Duration(c.Checks)*s.Evaluation))); c.RandomChecks >= watched {
+		c.RandomChecks = max(0, watched-1)
+	}
 	e := estimate(c, s)
-	fixed := e.Table + e.Measure + (1+retrained)*time.Duration(c.Checks)*s.Test
+	fixed := e.Table + e.Measure + (1+retrained)*time.Duration(c.Checks)*s.Test + supernetChecks(c, s)
 	evaluations := int(searchShare * float64(usable) / float64(max(1, s.Evaluation)))
 	evaluations = max(leastEvaluations, min(evaluations, max(c.Search.Evaluations(), search.Thesis().Evaluations())))
 	c.Search = resized(c.Search, evaluations)
 	fixed += time.Duration(c.Search.Evaluations()) * s.Evaluation
 	fixed += time.Duration(trials(c)) * s.Evaluation
-	trainings := e.Supernet + time.Duration(c.Scratch.Steps()+retrained*c.Retrain.Steps()+trials(c)*c.Trial.Steps())*s.Step
+	trainings := e.Supernet - supernetChecks(c, s) + time.Duration(c.Scratch.Steps()+retrained*c.Retrain.Steps()+trials(c)*c.Trial.Steps())*s.Step
 	factor := float64(usable-fixed) / float64(max(1, trainings))
 	steps := min(c.Shrinking.Steps(), c.Scratch.Steps(), c.Retrain.Steps(), c.Trial.Steps())
 	if least := 4 / float64(steps); factor < least {

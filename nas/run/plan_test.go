@@ -37,7 +37,10 @@ func TestFit_FillsTheBudgetAndNoMore(t *testing.T) {
 }
 
 func TestFit_RefusesABudgetTooSmallAndNamesOneThatIsNot(t *testing.T) {
-	c := scenesQuick()
+	c, err := NewConfig("scenes-quick", ScenesData)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if _, err := fit(c, someSpeeds, 10*time.Second); !misuse.Is(err) {
 		t.Errorf("10 s: %v", err)
 	}
@@ -52,16 +55,5 @@ func TestResized_KeepsNearTheNumberAsked(t *testing.T) {
 	}
 	if c := resized(search.Thesis(), 1000); !reflect.DeepEqual(c, search.Thesis()) {
 		t.Errorf("the published settings became %+v", c)
-	}
-}
-
-func TestPresets_AreValid(t *testing.T) {
-	for _, p := range Presets() {
-		if c, err := NewConfig(p.Name, ScenesData); err != nil || c.Validate() != nil || c.Preset != p.Name {
-			t.Errorf("%s: %v, %v", p.Name, err, c.Validate())
-		}
-	}
-	if _, err := NewConfig("fast", ScenesData); !misuse.Is(err) {
-		t.Errorf("unknown preset: %v", err)
 	}
 }

@@ -30,6 +30,9 @@ func (p *pipeline) plan(ctx context.Context, budget time.Duration) error {
 	if err != nil {
 		return err
 	}
+	if err := p.checkSupernetMemory(); err != nil {
+		return err
+	}
 	if found {
 		if err := old.accepts(p.cfg, budget, p.machine.arithmetic()); err != nil {
 			return misuse.Errorf("%s: %w; give another folder with --out, or remove this one, to begin another run", path, err)
@@ -63,6 +66,7 @@ func (p *pipeline) plan(ctx context.Context, budget time.Duration) error {
 
 func (p *pipeline) describe(e Estimate) {
 	describe(p.streams.Err, p.cfg, p.net, e, [3]int{p.data.Train.Len(), p.data.SearchVal.Len(), p.data.Val.Len()})
+	fmt.Fprintln(p.streams.Err, p.memory)
 }
 
 // accepts refuses to go on with other settings than the run was begun with.

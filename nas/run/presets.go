@@ -1,11 +1,19 @@
 package run
 
 import (
-	"slices"
+	"bytes"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
 	"strings"
 
+	"github.com/BurntSushi/toml"
+
 	"github.com/segnas/segnas/nas/misuse"
-	"github.com/segnas/segnas/nas/search"
 	"github.com/segnas/segnas/nas/space"
 	"github.com/segnas/segnas/nas/train"
 )
@@ -13,20 +21,57 @@ import (
 // ScenesData is the name of the built-in data set of drawn street scenes.
 const ScenesData = "scenes"
 
-// Preset is a named set of settings for a kind of task.
+// Preset is a named set of settings for a kind of task: a file in presets/.
 type Preset struct {
 	Name string
 	Use  string // one line on what it is for
-	make func() Config
 }
 
-// Presets lists all presets.
+//go:embed presets/*.toml
+var presetFiles embed.FS
+
+// settings is what a file of settings holds, under the names of config.json: those of Config, and what the file is for.
+type settings struct {
+	Use string `json:"use,omitempty"`
+	Config
+}
+
+// Presets lists all presets. A preset that cannot be read is a broken build: it panics.
 func Presets() []Preset {
-	return []Preset{
-		{"scenes-quick", "drawn scenes at 128x256, a whole run within minutes on two cores", scenesQuick},
-		{"camvid", "real pictures at 180x240 (CamVid, or a folder of your own); hours without --budget", camvid},
-		{"thesis", "the published figures: 1024x2048, batch 12, 2000 supernet epochs of 2801 pictures, 1000 networks; weeks on CPUs", thesis},
+	entries, err := presetFiles.ReadDir("presets")
+	if err != nil {
+		panic(err)
 	}
+	var all []Preset
+	for _, e := range entries {
+		name := strings.TrimSuffix(e.Name(), ".toml")
+		s, err := readPreset(name)
+		if err != nil {
+			panic(err)
+		}
+		all = append(all, Preset{name, s.Use})
+	}
+	return all
+}
+
+func presetNames() string {
+	var names []string
+	for _, p := range Presets() {
+		names = append(names, p.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// readPreset reads a preset over the method's own choices; a name that is not known is fs.ErrNotExist.
+func readPreset(name string) (settings, error) {
+	s := settings{Config: common()}
+	text, err := presetFiles.ReadFile("presets/" + name + ".toml")
+	if err != nil {
+		return s, err
+	}
+	err = s.merge("preset "+name, text)
+	s.Preset = name
+	return s, err
 }
 
 // NewConfig returns a preset's settings. An empty name is the default for the data.
@@ -37,74 +82,116 @@ func NewConfig(preset, data string) (Config, error) {
 			preset = "scenes-quick"
 		}
 	}
-	all := Presets()
-	i := slices.IndexFunc(all, func(p Preset) bool { return p.Name == preset })
-	if i < 0 {
-		names := make([]string, len(all))
-		for i, p := range all {
-			names[i] = p.Name
-		}
-		return Config{}, misuse.Errorf("preset %q is not known; there are %s", preset, strings.Join(names, ", "))
+	s, err := readPreset(preset)
+	if errors.Is(err, fs.ErrNotExist) || strings.ContainsAny(preset, `/\`) {
+		return Config{}, misuse.Errorf("preset %q is not known; there are %s", preset, presetNames())
 	}
-	c := all[i].make()
-	c.Preset, c.Data = preset, data
-	return c, nil
+	s.Data = data
+	return s.Config, err
 }
 
 // common returns what the presets share: the method's own choices.
 func common() Config {
 	net := space.DefaultNetwork(1)
-	return Config{
+	c := Config{
 		Format: "auto", Seed: 1, Strides: net.Strides, Widths: net.Widths, Space: space.Default(), Supernet: train.Elastic,
-		Optimiser:    train.DefaultOptimiser(),
-		Augmentation: Augmentation{MinScale: 0.5, MaxScale: 2, Flip: true, Hue: 0.05, Saturation: 0.3, Value: 0.3},
-		Limits:       Limits{Margin: 0.03},
-		Scenes:       ScenesSize{Train: 512, Validation: 32, Test: 64},
+		Limits: Limits{Margin: 0.03}, Scenes: ScenesSize{Train: 512, Validation: 32, Test: 64},
+	}
+	c.Search.MaxTries = 10_000
+	return c
+}
+
+// readSettings reads a file of the user's: the settings of the preset that it names (or, without one, of the given preset or the data's default),
+// and its own over them.
+func readSettings(path, preset, data string) (Config, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return Config{}, misuse.Errorf("--config: %w", err)
+	}
+	var named struct{ Preset, Data string }
+	if _, err := toml.Decode(string(text), &named); err != nil {
+		return Config{}, misuse.Errorf("%s: %w", path, err)
+	}
+	if preset == "" {
+		preset = named.Preset
+	}
+	if data == "" {
+		data = named.Data
+	}
+	if data == "" {
+		data = ScenesData
+	}
+	c, err := NewConfig(preset, data)
+	if err != nil {
+		return c, err
+	}
+	s := settings{Config: c}
+	err = s.merge(path, text)
+	s.Preset, s.Data = c.Preset, data
+	return s.Config, err
+}
+
+// merge sets what a TOML text sets and keeps the rest. Tables are merged key by key, lists replaced. Errors are misuse and name the setting.
+func (s *settings) merge(name string, text []byte) error {
+	given := map[string]any{}
+	if _, err := toml.Decode(string(text), &given); err != nil {
+		return misuse.Errorf("%s: %w", name, err)
+	}
+	s.forgetLists(given)
+	plain, err := json.Marshal(given)
+	if err != nil {
+		return misuse.Errorf("%s: %w", name, err)
+	}
+	reader := json.NewDecoder(bytes.NewReader(plain))
+	reader.DisallowUnknownFields()
+	err = reader.Decode(s)
+	var kind *json.UnmarshalTypeError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &kind):
+		return misuse.Errorf("%s: %s is a %s; a value of Go's type %v is needed", name, strings.TrimPrefix(kind.Field, "Config."), kind.Value, kind.Type)
+	case strings.Contains(err.Error(), "unknown field"):
+		_, field, _ := strings.Cut(err.Error(), "unknown field ")
+		return misuse.Errorf("%s: there is no setting %s; --print-config lists all", name, field)
+	}
+	return misuse.Errorf("%s: %w", name, err)
+}
+
+// forgetLists empties the lists that the text gives, since JSON would merge their elements with those that stood there.
+func (s *settings) forgetLists(given map[string]any) {
+	for name, list := range map[string]*train.Schedule{"shrinking": &s.Shrinking, "scratch": &s.Scratch, "retrain": &s.Retrain, "trial": &s.Trial} {
+		if _, found := given[name]; found {
+			*list = nil
+		}
 	}
 }
 
-func scenesQuick() Config {
-	c := common()
-	c.Height, c.Width, c.Batch = 128, 256, 8
-	c.Augmentation.MinScale, c.Augmentation.MaxScale = 0.75, 1.5
-	// Four times the published rates, with clipped gradients: a few hundred steps get further, a few thousand would not.
-	c.Optimiser.Clip, c.Balance = 2, 0.3
-	c.Shrinking = train.ProgressiveShrinking(c.Space, 400, 4)
-	c.Scratch = train.Schedule{{Steps: 350, LR: 0.18, WarmupSteps: 20}}
-	c.Retrain = train.Schedule{{Steps: 180, LR: 0.18, WarmupSteps: 20}}
-	c.Finalists, c.Trial = 3, train.Schedule{{Steps: 60, LR: 0.18, WarmupSteps: 10}}
-	c.Checks, c.RecalibrationBatches = 3, 3
-	c.Search = search.Scenes()
-	c.TableRounds, c.FinalRounds, c.VerifyNetworks = 10, 20, 12
-	return c
-}
-
-func camvid() Config {
-	c := common()
-	c.Height, c.Width, c.Batch = 180, 240, 8
-	// Four times the published rates, with clipped gradients, and rare classes weigh more: a network cut out and retrained for 930 steps reaches 45.7 %
-	// on the search's validation pictures so, 43.3 without the weights, 40.4 at a rate of 0.02.
-	c.Optimiser.Clip, c.Balance = 2, 0.5
-	c.Shrinking = train.ProgressiveShrinking(c.Space, 16000, 4)
-	c.Scratch = train.Schedule{{Steps: 8000, LR: 0.18, WarmupSteps: 200}}
-	c.Retrain = train.Schedule{{Steps: 4000, LR: 0.18, WarmupSteps: 200}}
-	c.Finalists, c.Trial = 4, train.Schedule{{Steps: 1000, LR: 0.18, WarmupSteps: 100}}
-	c.Checks, c.RecalibrationBatches = 5, 8
-	c.Search = search.Thesis()
-	c.TableRounds, c.FinalRounds, c.VerifyNetworks = 30, 50, 20
-	return c
-}
-
-func thesis() Config {
-	c := common()
-	c.Height, c.Width, c.Batch = 1024, 2048, 12
-	const supernetEpoch, epoch = 2801 / 12, 2975 / 12 // steps; the search's validation city is left out of the first
-	c.Shrinking = train.ProgressiveShrinking(c.Space, 2000*supernetEpoch, 1)
-	c.Scratch = train.Schedule{{Steps: 1000 * epoch, LR: 0.045}}
-	c.Retrain = train.Schedule{{Steps: 1000 * epoch, LR: 0.045}}
-	c.Finalists, c.Trial = 1, train.Schedule{{Steps: 100 * epoch, LR: 0.045}}
-	c.Checks, c.RecalibrationBatches = 20, 20
-	c.Search = search.Thesis()
-	c.TableRounds, c.FinalRounds, c.VerifyNetworks = 50, 100, 50
-	return c
+// TOML returns all settings as the text of a file for --config.
+func (c Config) TOML() (string, error) {
+	if c.Seed > math.MaxInt64 {
+		return "", misuse.Errorf("seed %d: a file of settings takes seeds up to %d", c.Seed, int64(math.MaxInt64))
+	}
+	plain, err := json.Marshal(c)
+	if err != nil {
+		return "", err
+	}
+	all := map[string]any{}
+	reader := json.NewDecoder(bytes.NewReader(plain))
+	reader.UseNumber() // whole numbers stay whole
+	if err := reader.Decode(&all); err != nil {
+		return "", err
+	}
+	if search, ok := all["search"].(map[string]any); ok { // a run sets these itself
+		delete(search, "seed")
+		delete(search, "fingerprint")
+	}
+	var text bytes.Buffer
+	fmt.Fprintf(&text, "# Settings of segnas, preset %s; all of them can be changed, or left out for the preset's.\n", c.Preset)
+	encoder := toml.NewEncoder(&text)
+	encoder.Indent = ""
+	if err := encoder.Encode(all); err != nil {
+		return "", fmt.Errorf("settings as TOML: %w", err)
+	}
+	return text.String(), nil
 }

@@ -144,43 +144,6 @@ func searchFigure(r Result, found *search.Result, winner search.Evaluation) *rep
 	return s
 }
 
-// figures are the curves of all trainings.
-func (p *pipeline) figures(all []*finalNetwork) ([]report.Figure, error) {
-	loss := report.Figure{Title: "Loss, smoothed", XLabel: "step", YLabel: "loss"}
-	miou := report.Figure{Title: "mIoU on the reported pictures during training", XLabel: "step", YLabel: "mIoU %"}
-	names := []string{supernetName}
-	for _, f := range all {
-		names = append(names, f.Name)
-	}
-	for _, name := range names {
-		records, err := train.ReadLog(p.folder.file(name, train.MetricsFile))
-		if err != nil {
-			return nil, err
-		}
-		losses, checks := report.Series{Name: name}, report.Series{Name: name}
-		smooth := 0.0
-		for _, r := range records {
-			if r.MIoU != nil {
-				checks.X, checks.Y = append(checks.X, float64(r.Step)), append(checks.Y, 100**r.MIoU)
-				continue
-			}
-			if len(losses.X) == 0 {
-				smooth = r.Loss
-			}
-			smooth += lossSmoothing * (r.Loss - smooth)
-			losses.X, losses.Y = append(losses.X, float64(r.Step)), append(losses.Y, smooth)
-		}
-		loss.Series = append(loss.Series, losses)
-		if len(checks.X) > 0 {
-			miou.Series = append(miou.Series, checks)
-		}
-	}
-	return []report.Figure{loss, miou}, nil
-}
-
-// lossSmoothing is the share of a step in the moving average that the report plots.
-const lossSmoothing = 0.05
-
 // scenes are the first reported pictures with truth and predictions.
 func (p *pipeline) scenes(ctx context.Context, all []*finalNetwork, classes data.Classes) ([]report.Scene, error) {
 	pictures, labels, err := p.predictions(ctx, all, reportedScenes)

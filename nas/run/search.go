@@ -24,6 +24,7 @@ type searchOptions struct {
 	table   string
 	budget  time.Duration
 	json    bool
+	printed bool // the settings, which was all that was asked for
 }
 
 func parseSearch(args []string, s Streams) (o searchOptions, err error) {
@@ -51,13 +52,17 @@ func parseSearch(args []string, s Streams) (o searchOptions, err error) {
 	if o.out == "" {
 		o.out = o.cfg.Folder()
 	}
-	return o, o.cfg.Validate()
+	if err := o.cfg.Validate(); err != nil {
+		return o, err
+	}
+	o.printed, err = configPrinted(fs, o.cfg, s)
+	return o, err
 }
 
 // Search is tools/search: it designs a network, from the pictures to the report.
 func Search(ctx context.Context, args []string, s Streams) error {
 	o, err := parseSearch(args, s)
-	if err != nil {
+	if err != nil || o.printed {
 		return err
 	}
 	o.machine.sessions = "measure networks"

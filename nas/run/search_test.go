@@ -250,10 +250,10 @@ func TestSearch_RefusesToGoOnWithOtherSettings(t *testing.T) {
 		"such as 360x480":      tiny("--size", "360"),
 		"such as 5.5G":         tiny("--limit-macs", "-2G"),
 		"not expected":         tiny("camvid"),
-		"there are scenes-":    {"--preset", "big"},
-		"is not known; there":  {"--data", folder, "--format", "coco"},
-		"neither train.txt":    {"--data", t.TempDir()},
-		"no such file or dir":  {"--data", filepath.Join(folder, "none")},
+		"there are camvid, scenes-quick, thesis-cityscapes": {"--preset", "big"},
+		"is not known; there":                               {"--data", folder, "--format", "coco"},
+		"neither train.txt":                                 {"--data", t.TempDir()},
+		"no such file or dir":                               {"--data", filepath.Join(folder, "none")},
 	} {
 		requireMisuse(t, Search, args, want)
 	}

@@ -30,7 +30,7 @@ func (p *pipeline) measureSpeeds(ctx context.Context) (s Speeds, err error) {
 		return s, err
 	}
 	defer plain.Close()
-	t := p.training(job{model: super, schedule: p.cfg.Shrinking, sample: train.Draw(p.cfg.Space, p.cfg.Shrinking, p.cfg.Seed), data: p.data.Train})
+	t := p.training(p.supernetJob(super))
 	if s.SupernetStep, err = p.worker.Probe(ctx, t, probeSteps, probeEnough); err != nil {
 		return s, err
 	}

@@ -58,45 +58,57 @@ func (s Scored) print(w io.Writer) {
 	fmt.Fprintf(w, "mean IoU %.2f %%, pixel accuracy %.2f %% on %d pictures (%s)\nmodel %s\n", 100*s.MIoU, 100*s.Accuracy, s.Pictures, s.Split, s.Model)
 }
 
-// Train is tools/train: it trains one network from random weights and evaluates it.
-func Train(ctx context.Context, args []string, s Streams) error {
-	cfg, err := presetOf(args)
-	if err != nil {
-		return err
+// trainOptions are what tools/train is told beside the Config.
+type trainOptions struct {
+	cfg     Config
+	machine machineOptions
+	out     string
+	arch    *space.Arch
+	json    bool
+	printed bool // the settings, which was all that was asked for
+}
+
+func parseTrain(args []string, s Streams) (o trainOptions, err error) {
+	if o.cfg, err = presetOf(args); err != nil {
+		return o, err
 	}
 	base := space.Baseline()
-	var o struct {
-		machine machineOptions
-		out     string
-		arch    *space.Arch
-		json    bool
-	}
 	o.arch = &base
 	fs := pflag.NewFlagSet("train", pflag.ContinueOnError)
-	dataFlags(fs, &cfg)
+	dataFlags(fs, &o.cfg)
 	archVar(fs, &o.arch, "network to train")
 	fs.StringVar(&o.out, "out", "", "folder for checkpoints and metrics (default: runs/train-DATA-ARCH-SEED)")
 	fs.BoolVar(&o.json, "json", false, "print the result as JSON")
 	machineFlags(fs, &o.machine)
-	trainingFlags(fs, &cfg)
+	trainingFlags(fs, &o.cfg)
 	if err := parse(fs, args, "", s); err != nil {
-		return err
+		return o, err
 	}
 	if fs.NArg() > 0 {
-		return misuse.Errorf("%q is not expected; all settings are flags", fs.Arg(0))
+		return o, misuse.Errorf("%q is not expected; all settings are flags", fs.Arg(0))
 	}
-	if err := cfg.Validate(); err != nil {
-		return err
+	if err := o.cfg.Validate(); err != nil {
+		return o, err
 	}
 	if o.out == "" {
-		o.out = filepath.Join("runs", fmt.Sprintf("train-%s-%v-%d", filepath.Base(filepath.Clean(cfg.Data)), o.arch, cfg.Seed))
+		o.out = filepath.Join("runs", fmt.Sprintf("train-%s-%v-%d", filepath.Base(filepath.Clean(o.cfg.Data)), o.arch, o.cfg.Seed))
+	}
+	o.printed, err = configPrinted(fs, o.cfg, s)
+	return o, err
+}
+
+// Train is tools/train: it trains one network from random weights and evaluates it.
+func Train(ctx context.Context, args []string, s Streams) error {
+	o, err := parseTrain(args, s)
+	if err != nil || o.printed {
+		return err
 	}
 	m, err := openMachine(o.machine, s.Err)
 	if err != nil {
 		return err
 	}
 	defer m.close()
-	p, err := openPipeline(cfg, m, s)
+	p, err := openPipeline(o.cfg, m, s)
 	if err != nil {
 		return err
 	}
@@ -125,6 +137,12 @@ func (p *pipeline) trainOne(ctx context.Context, a space.Arch) (Scored, error) {
 		return Scored{}, err
 	}
 	defer model.Close()
+	if err := p.checkMemory(model); err != nil {
+		return Scored{}, err
+	}
+	fmt.Fprintf(p.streams.Err, "plan: %v, %d classes, %d steps of %d pictures of %dx%d; %d pictures to train on, %d to report on\n",
+		a, p.net.Classes, p.cfg.Scratch.Steps(), p.cfg.Batch, p.cfg.Height, p.cfg.Width, p.data.TrainAll.Len(), p.data.Val.Len())
+	fmt.Fprintln(p.streams.Err, p.memory)
 	if err := p.balance(ctx); err != nil {
 		return Scored{}, err
 	}
@@ -132,20 +150,14 @@ func (p *pipeline) trainOne(ctx context.Context, a space.Arch) (Scored, error) {
 	if err != nil {
 		return Scored{}, err
 	}
-	fmt.Fprintf(p.streams.Err, "plan: %v, %d classes, %d steps of %d pictures of %dx%d; %d pictures to train on, %d to report on\n",
-		a, p.net.Classes, p.cfg.Scratch.Steps(), p.cfg.Batch, p.cfg.Height, p.cfg.Width, p.data.TrainAll.Len(), p.data.Val.Len())
-	err = p.train(ctx, job{
+	j := job{
 		model: model, about: p.about(train.Plain, &a), schedule: p.cfg.Scratch, sample: train.Fixed(a), data: p.data.TrainAll,
-		checks: p.cfg.Checks, check: func(ctx context.Context) (float64, error) {
+		checks: p.cfg.Checks, check: func(ctx context.Context) (train.Checked, error) {
 			c, err := p.worker.Evaluate(ctx, model, a, feed)
-			if err != nil {
-				return 0, err
-			}
-			miou, _ := c.MeanIoU()
-			return miou, nil
+			return train.Checked{Confusion: c}, err
 		},
-	})
-	if err != nil {
+	}
+	if err := p.train(ctx, j); err != nil {
 		return Scored{}, err
 	}
 	c, err := p.worker.Evaluate(ctx, model, a, feed)

@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 
+	"github.com/segnas/segnas/nas/metrics"
 	"github.com/segnas/segnas/nas/search"
 	"github.com/segnas/segnas/nas/space"
 	"github.com/segnas/segnas/nas/supernet"
@@ -19,18 +20,23 @@ type Evaluator struct {
 
 // Evaluate implements search.Evaluator.
 func (e *Evaluator) Evaluate(ctx context.Context, a space.Arch) (search.Score, error) {
-	network, err := supernet.Cut(e.Supernet, a)
-	if err != nil {
-		return search.Score{}, err
-	}
-	defer network.Close()
-	if err := e.Worker.Recalibrate(ctx, network, a, e.Recalibration); err != nil {
-		return search.Score{}, err
-	}
-	confusion, err := e.Worker.Evaluate(ctx, network, a, e.Validation)
+	confusion, err := e.Confusion(ctx, a)
 	if err != nil {
 		return search.Score{}, err
 	}
 	miou, _ := confusion.MeanIoU()
 	return search.Score{MIoU: miou}, nil
+}
+
+// Confusion is Evaluate with all that was counted.
+func (e *Evaluator) Confusion(ctx context.Context, a space.Arch) (*metrics.Confusion, error) {
+	network, err := supernet.Cut(e.Supernet, a)
+	if err != nil {
+		return nil, err
+	}
+	defer network.Close()
+	if err := e.Worker.Recalibrate(ctx, network, a, e.Recalibration); err != nil {
+		return nil, err
+	}
+	return e.Worker.Evaluate(ctx, network, a, e.Validation)
 }

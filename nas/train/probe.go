@@ -3,15 +3,13 @@ package train
 import (
 	"context"
 	"time"
-
-	"github.com/segnas/segnas/nas/data"
 )
 
 // Probe measures what a step of a training takes on this machine, data included: the mean over a few steps, evenly spread over the
 // schedule, after one that only warms up. It stops early when enough time was spent. The model is trained by these steps: give one
 // that is not needed afterwards. Nothing is saved.
 func (w *Worker) Probe(ctx context.Context, t Training, steps int, enough time.Duration) (time.Duration, error) {
-	loader, err := data.NewLoader(t.Data, data.LoaderConfig{Batch: t.Batch, H: t.Height, W: t.Width, Augment: t.Augment, Seed: t.Seed})
+	loader, err := t.loader(0)
 	if err != nil {
 		return 0, err
 	}

@@ -6,17 +6,33 @@ import (
 	"github.com/segnas/segnas/nas/space"
 )
 
-// Sampler draws the architecture that a step trains: a pure function of the step, so that a resumed training draws the same.
-type Sampler func(step int) space.Arch
+// Sampler draws the architectures that a step trains: a pure function of the step, so that a resumed training draws the same. The result is valid
+// until the next call.
+type Sampler func(step int) []space.Arch
 
 // Fixed trains the same architecture in every step.
-func Fixed(a space.Arch) Sampler { return func(int) space.Arch { return a } }
+func Fixed(a space.Arch) Sampler {
+	all := []space.Arch{a}
+	return func(int) []space.Arch { return all }
+}
 
-// Draw samples the space evenly in every step, within the depths of the schedule's phase that the step lies in.
-func Draw(sp space.Space, schedule Schedule, seed uint64) Sampler {
-	return func(step int) space.Arch {
+// Draw samples the space evenly in every step, within the depths of the schedule's phase that the step lies in: one network, or those of a sandwich,
+// the largest first.
+func Draw(sp space.Space, schedule Schedule, sandwich Sandwich, seed uint64) Sampler {
+	var all []space.Arch
+	return func(step int) []space.Arch {
 		phase, _ := schedule.At(step)
-		return sp.SampleDepths(rand.New(rand.NewPCG(seed, archStream+uint64(step))), schedule[phase].MinDepth)
+		least := max(schedule[phase].MinDepth, sp.Depths[0])
+		rng := rand.New(rand.NewPCG(seed, archStream+uint64(step)))
+		all = all[:0]
+		if sandwich.Networks > 0 {
+			smallest := space.Uniform([space.Stages]uint8{least, least, least}, sp.Choices()[0])
+			all = append(all, sp.Largest(), smallest)
+		}
+		for len(all) < max(1, sandwich.Networks) {
+			all = append(all, sp.SampleDepths(rng, schedule[phase].MinDepth))
+		}
+		return all
 	}
 }
 

@@ -4,26 +4,39 @@ import (
 	"math"
 
 	"github.com/segnas/segnas/nas/misuse"
-	"github.com/segnas/segnas/nas/space"
 )
 
 // Phase is a stretch of training under one learning-rate schedule. Steps are batches.
 type Phase struct {
 	Steps int     `json:"steps"`
 	LR    float64 `json:"learning_rate"` // at the schedule's top
+	// Decay is how the rate falls; "" is Poly.
+	Decay Decay `json:"decay,omitempty"`
 	// WarmupSteps raises the learning rate linearly over the phase's first steps.
 	WarmupSteps int `json:"warmup_steps,omitempty"`
 	// MinDepth is the least depth of a stage that a supernet's training draws; 0 draws all.
 	MinDepth uint8 `json:"min_depth,omitempty"`
 }
 
+// Decay names how a learning rate falls over a phase, t the share of the phase that is done.
+type Decay string
+
+const (
+	Poly   Decay = "poly"   // LR (1-t)^0.9
+	Cosine Decay = "cosine" // LR (1+cos(pi t))/2 (Loshchilov and Hutter 2017, equation 5, one period)
+)
+
 // polyPower is the exponent of the poly decay (Liu et al. 2015, "ParseNet"; usual for segmentation since DeepLab).
 const polyPower = 0.9
 
-// LearningRate returns the rate of the phase's step t, 0 <= t < Steps: the poly decay LR (1-t/Steps)^0.9, times (t+1)/WarmupSteps
-// during warm-up.
+// LearningRate returns the rate of the phase's step t, 0 <= t < Steps: the decay at the share t/Steps, times (t+1)/WarmupSteps during
+// warm-up.
 func (p Phase) LearningRate(t int) float64 {
-	lr := p.LR * math.Pow(1-float64(t)/float64(p.Steps), polyPower)
+	share := float64(t) / float64(p.Steps)
+	lr := p.LR * math.Pow(1-share, polyPower)
+	if p.Decay == Cosine {
+		lr = p.LR * (1 + math.Cos(math.Pi*share)) / 2
+	}
 	if t < p.WarmupSteps {
 		lr *= float64(t+1) / float64(p.WarmupSteps)
 	}
@@ -77,35 +90,12 @@ func (s Schedule) Validate() error {
 		if p.Steps < 1 || p.WarmupSteps < 0 || p.WarmupSteps > p.Steps {
 			return misuse.Errorf("phase %d has %d steps, %d of them warm-up; at least 1 step is needed and no more warm-up", i+1, p.Steps, p.WarmupSteps)
 		}
+		if p.Decay != "" && p.Decay != Poly && p.Decay != Cosine {
+			return misuse.Errorf("phase %d has decay %q; %s and %s are known", i+1, p.Decay, Poly, Cosine)
+		}
 		if !(p.LR > 0) || math.IsInf(p.LR, 0) {
 			return misuse.Errorf("phase %d has learning rate %g; it must be above 0", i+1, p.LR)
 		}
 	}
 	return nil
-}
-
-// The proportions of progressive shrinking's three phases: epochs and learning rates of the method.
-var (
-	shrinkingEpochs = [...]float64{1000, 250, 750}
-	shrinkingRates  = [...]float64{0.045, 2.5e-3, 8e-3}
-)
-
-// ProgressiveShrinking returns the supernet's schedule of the given number of steps in all: phases in the ratio 1000:250:750, whose
-// learning rates are 0.045, 2.5e-3 and 8e-3 times scale, and which draw depths from the largest alone, the two largest, and the
-// three largest of the space.
-func ProgressiveShrinking(sp space.Space, steps int, scale float64) Schedule {
-	var all float64
-	for _, e := range shrinkingEpochs {
-		all += e
-	}
-	var s Schedule
-	begin, epochs := 0, 0.0
-	for i, e := range shrinkingEpochs {
-		epochs += e
-		end := int(math.Round(float64(steps) * epochs / all))
-		least := sp.Depths[max(0, len(sp.Depths)-1-i)]
-		s = append(s, Phase{Steps: max(1, end-begin), LR: shrinkingRates[i] * scale, MinDepth: least})
-		begin = end
-	}
-	return s
 }

@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/segnas/segnas/nas/misuse"
-	"github.com/segnas/segnas/nas/space"
 )
 
 func TestLearningRate_IsPolyWithWarmUp(t *testing.T) {
@@ -32,7 +31,7 @@ func TestSchedule_AtFindsPhaseAndPlace(t *testing.T) {
 }
 
 func TestScaled_KeepsTheSumAndProportions(t *testing.T) {
-	s := ProgressiveShrinking(space.Default(), 2000, 1)
+	s := threePhases(2000)
 	for _, steps := range []int{3, 12, 333, 4001} {
 		scaled := s.Scaled(float64(steps) / 2000)
 		if scaled.Steps() != steps || scaled.Validate() != nil || scaled[2].MinDepth != 2 {
@@ -41,21 +40,23 @@ func TestScaled_KeepsTheSumAndProportions(t *testing.T) {
 	}
 }
 
-func TestProgressiveShrinking_RatiosRatesAndDepths(t *testing.T) {
-	s := ProgressiveShrinking(space.Default(), 2000, 2)
-	want := Schedule{{Steps: 1000, LR: 0.09, MinDepth: 4}, {Steps: 250, LR: 5e-3, MinDepth: 3}, {Steps: 750, LR: 16e-3, MinDepth: 2}}
-	for i := range want {
-		if s[i] != want[i] {
-			t.Errorf("phase %d is %+v, want %+v", i+1, s[i], want[i])
+func TestLearningRate_CosineHalvesInTheMiddleAndEndsNearNothing(t *testing.T) {
+	p := Phase{Steps: 100, LR: 0.5, Decay: Cosine, WarmupSteps: 4}
+	for step, want := range map[int]float64{0: 0.5 / 4, 25: 0.25 * (1 + math.Sqrt2/2), 50: 0.25, 99: 0.25 * (1 + math.Cos(0.99*math.Pi))} {
+		if got := p.LearningRate(step); math.Abs(got-want) > 1e-12 {
+			t.Errorf("step %d: %v, want %v", step, got, want)
 		}
-	}
-	if n := ProgressiveShrinking(space.Default(), 333, 1).Steps(); n != 333 {
-		t.Errorf("333 steps became %d", n)
 	}
 }
 
+// threePhases is progressive shrinking of a number of steps, in the method's proportions.
+func threePhases(steps int) Schedule {
+	s := Schedule{{Steps: 1000, LR: 0.045, MinDepth: 4}, {Steps: 250, LR: 2.5e-3, MinDepth: 3}, {Steps: 750, LR: 8e-3, MinDepth: 2}}
+	return s.Scaled(float64(steps) / 2000)
+}
+
 func TestScheduleValidate_Refuses(t *testing.T) {
-	for _, s := range []Schedule{nil, {{Steps: 0, LR: 1}}, {{Steps: 1}}, {{Steps: 1, LR: math.NaN()}}, {{Steps: 1, LR: 1, WarmupSteps: 2}}} {
+	for _, s := range []Schedule{nil, {{Steps: 0, LR: 1}}, {{Steps: 1}}, {{Steps: 1, LR: math.NaN()}}, {{Steps: 1, LR: 1, WarmupSteps: 2}}, {{Steps: 1, LR: 1, Decay: "step"}}} {
 		if err := s.Validate(); !misuse.Is(err) {
 			t.Errorf("%+v: %v", s, err)
 		}

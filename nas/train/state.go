@@ -57,12 +57,13 @@ func modelOrNil[M supernet.Model](m M, err error) (supernet.Model, error) {
 	return m, nil
 }
 
-// Open reads a checkpoint file and builds its model. The caller closes the model.
+// Open reads a checkpoint file and builds its model, with the moving average of the weights where the training kept one. The caller closes the model.
 func Open(context *gobind.Context, path string) (supernet.Model, Checkpoint, error) {
 	c, err := LoadFile(path)
 	if err != nil {
 		return nil, Checkpoint{}, err
 	}
+	c = c.trained()
 	m, err := c.Model.Build(context, nil)
 	if err != nil {
 		return nil, Checkpoint{}, err

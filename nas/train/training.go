@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"path/filepath"
 	"reflect"
 	"time"
 
 	"github.com/segnas/segnas/nas/data"
+	"github.com/segnas/segnas/nas/metrics"
 	"github.com/segnas/segnas/nas/misuse"
 	"github.com/segnas/segnas/nas/supernet"
 )
@@ -24,12 +26,19 @@ type Training struct {
 
 	Data                 data.Dataset
 	Batch, Height, Width int
-	Augment              *data.AugmentConfig
-	Schedule             Schedule
-	Optimiser            Optimiser
-	Sample               Sampler
+	// MicroBatch is how many of the Batch pictures go through the network at a time; 0 is all. Batch norm then takes the statistics of so many.
+	MicroBatch int
+	Augment    *data.AugmentConfig
+	Schedule   Schedule
+	Optimiser  Optimiser
+	Sample     Sampler
 	// ClassWeights weigh the pixels of each class in the loss; nil: all alike.
 	ClassWeights []float32
+	// HardPixels mines the main head's pixels; Sandwich says what the networks of a step learn from one another.
+	HardPixels HardPixels
+	Sandwich   Sandwich
+	// ClassUniform is the share of samples chosen by class (data.LoaderConfig).
+	ClassUniform float64
 	Seed         uint64
 	// ConfigHash names what else the end depends on; a checkpoint with another one is refused.
 	ConfigHash string
@@ -38,13 +47,20 @@ type Training struct {
 	Folder string
 	// SaveEvery is the time between two checkpoints; the last step and a cancelled context save too.
 	SaveEvery time.Duration
-	// Check evaluates the model, Checks times at steps evenly spread, the last one included. It must leave the model as it was.
-	Check  func(ctx context.Context) (miou float64, err error)
+	// Check evaluates the model, Checks times at steps evenly spread, the last one included. It must leave the model as it was. With a moving average
+	// the model has its weights meanwhile.
+	Check  func(ctx context.Context) (Checked, error)
 	Checks int
 
 	Begin    func(step int) // before anything else, with the finished steps; may be nil
 	Progress func(Event)    // after every step; may be nil
 	Notice   func(string)   // what the user should know, such as a damaged checkpoint that was passed over; may be nil
+}
+
+// Checked is what an evaluation during a training found.
+type Checked struct {
+	Confusion *metrics.Confusion // of the network, or of a supernet's largest one
+	Random    []float64          // mean IoU of networks drawn from a supernet at random
 }
 
 // Event is a finished step.
@@ -62,10 +78,15 @@ func (w *Worker) Train(ctx context.Context, t Training) error {
 	if err := t.Schedule.Validate(); err != nil {
 		return err
 	}
-	step, err := t.resume()
+	c, step, err := t.resume()
 	if err != nil {
 		return err
 	}
+	average, err := w.resumeAverage(t, c)
+	if err != nil {
+		return err
+	}
+	defer average.close()
 	if t.Begin != nil {
 		t.Begin(step)
 	}
@@ -75,21 +96,49 @@ func (w *Worker) Train(ctx context.Context, t Training) error {
 		return err
 	}
 	defer log.Close()
-	r := runningTraining{Training: t, worker: w, log: log, step: step, saved: time.Now(), logged: time.Now()}
+	r := runningTraining{Training: t, worker: w, log: log, step: step, saved: time.Now(), logged: time.Now(), average: average}
 	if r.checked, err = lastCheck(path); err != nil {
 		return err
 	}
-	if err := r.check(ctx); err != nil || step == t.Schedule.Steps() {
+	if err := r.check(ctx); err != nil {
 		return err
 	}
-	r.loader, err = data.NewLoader(t.Data, data.LoaderConfig{
+	if step < t.Schedule.Steps() {
+		if r.loader, err = t.loader(step); err != nil {
+			return err
+		}
+		defer r.loader.Close()
+		if err := r.run(ctx); err != nil {
+			return err
+		}
+	}
+	if average != nil { // it is what the training leaves
+		return average.exchange()
+	}
+	return nil
+}
+
+// loader makes the training's batches from a step on.
+func (t Training) loader(step int) (*data.Loader, error) {
+	return data.NewLoader(t.Data, data.LoaderConfig{
 		Batch: t.Batch, H: t.Height, W: t.Width, Augment: t.Augment, Seed: t.Seed, StartStep: step,
 	})
-	if err != nil {
-		return err
+}
+
+// resumeAverage returns the moving average of a training that goes on from a checkpoint, or begins where there is none; nil without one.
+func (w *Worker) resumeAverage(t Training, c *Checkpoint) (*average, error) {
+	if t.Optimiser.Average == 0 {
+		return nil, nil
 	}
-	defer r.loader.Close()
-	return r.run(ctx)
+	a, err := w.newAverage(t.Model, t.Optimiser.Average)
+	if err != nil || c == nil {
+		return a, err
+	}
+	if err := a.restore(*c); err != nil {
+		a.close()
+		return nil, misuse.Errorf("%s: %w", filepath.Join(t.Folder, CheckpointFile), err)
+	}
+	return a, nil
 }
 
 // lastCheck returns the step of a log's last evaluation.
@@ -103,26 +152,26 @@ func lastCheck(path string) (step int, err error) {
 	return step, err
 }
 
-// resume loads the folder's checkpoint into the model and returns its step; 0 without one.
-func (t Training) resume() (int, error) {
+// resume loads the folder's checkpoint into the model and returns it with its step; nil and 0 without one.
+func (t Training) resume() (*Checkpoint, int, error) {
 	c, notice, err := Load(t.Folder)
 	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
+		return nil, 0, nil
 	}
 	if err != nil {
-		return 0, misuse.Errorf("%w; remove %s to train afresh", err, t.Folder)
+		return nil, 0, misuse.Errorf("%w; remove %s to train afresh", err, t.Folder)
 	}
 	if notice != "" && t.Notice != nil {
 		t.Notice(notice)
 	}
 	if c.Seed != t.Seed || c.ConfigHash != t.ConfigHash || c.Step > t.Schedule.Steps() {
-		return 0, misuse.Errorf("%s is of another training (seed %d, settings %s; this one has seed %d, settings %s): train in another folder",
+		return nil, 0, misuse.Errorf("%s is of another training (seed %d, settings %s; this one has seed %d, settings %s): train in another folder",
 			filepath.Join(t.Folder, CheckpointFile), c.Seed, c.ConfigHash, t.Seed, t.ConfigHash)
 	}
 	if c.Model.Kind != t.About.Kind || !reflect.DeepEqual(c.Model.Arch, t.About.Arch) {
-		return 0, misuse.Errorf("%s is of another network: train in another folder", filepath.Join(t.Folder, CheckpointFile))
+		return nil, 0, misuse.Errorf("%s is of another network: train in another folder", filepath.Join(t.Folder, CheckpointFile))
 	}
-	return c.Step, c.Restore(t.Model)
+	return &c, c.Step, c.stepping().Restore(t.Model)
 }
 
 type runningTraining struct {
@@ -135,7 +184,8 @@ type runningTraining struct {
 	saved   time.Time
 	logged  time.Time
 	loss    float64
-	speed   float64 // pictures a second of the last step
+	speed   float64  // pictures a second of the last step
+	average *average // nil: none
 	miou    float64
 }
 
@@ -184,6 +234,11 @@ func (r *runningTraining) one(ctx context.Context) error {
 		return fmt.Errorf("step %d of %d: %w", r.step+1, r.Schedule.Steps(), err)
 	}
 	r.step++
+	if r.average != nil {
+		if err := r.average.update(r.step); err != nil {
+			return fmt.Errorf("moving average after step %d: %w", r.step, err)
+		}
+	}
 	now := time.Now()
 	r.speed = float64(r.Batch) / now.Sub(r.logged).Seconds()
 	r.logged = now
@@ -195,15 +250,35 @@ func (r *runningTraining) check(ctx context.Context) error {
 	if r.Check == nil || r.step <= r.checked || !dueAt(r.step, r.Checks, r.Schedule.Steps()) {
 		return nil
 	}
-	if err := r.worker.settle(); err != nil {
-		return err
-	}
-	miou, err := r.Check(ctx)
+	checked, err := r.evaluate(ctx)
 	if err != nil {
 		return fmt.Errorf("evaluation after step %d: %w", r.step, err)
 	}
+	miou, _ := checked.Confusion.MeanIoU()
+	record := Record{Step: r.step, MIoU: &miou, Random: checked.Random}
+	for _, v := range checked.Confusion.IoU() {
+		if math.IsNaN(v) {
+			record.ClassIoU = append(record.ClassIoU, nil)
+			continue
+		}
+		record.ClassIoU = append(record.ClassIoU, &v)
+	}
 	r.miou, r.checked, r.logged = miou, r.step, time.Now()
-	return r.log.Write(Record{Step: r.step, MIoU: &miou})
+	return r.log.Write(record)
+}
+
+// evaluate calls Check, on the moving average where there is one.
+func (r *runningTraining) evaluate(ctx context.Context) (checked Checked, err error) {
+	if err := r.worker.settle(); err != nil {
+		return checked, err
+	}
+	if r.average != nil {
+		if err := r.average.exchange(); err != nil {
+			return checked, err
+		}
+		defer func() { err = errors.Join(err, r.average.exchange()) }()
+	}
+	return r.Check(ctx)
 }
 
 // dueAt spreads checks evenly over steps; the last one is at the last step.
@@ -218,6 +293,13 @@ func (r *runningTraining) save() error {
 	c, err := Capture(r.Model, true)
 	if err != nil {
 		return err
+	}
+	if r.average != nil {
+		averages, err := r.average.capture()
+		if err != nil {
+			return err
+		}
+		c.Tensors = append(c.Tensors, averages...)
 	}
 	c.Model, c.Step, c.Seed, c.ConfigHash = r.About, r.step, r.Seed, r.ConfigHash
 	if err := c.Save(r.Folder); err != nil {

@@ -60,22 +60,18 @@ func testTraining(t *testing.T, w *Worker, folder string) Training {
 		t.Fatal(err)
 	}
 	t.Cleanup(model.Close)
-	schedule := ProgressiveShrinking(sp, testSteps, 1)
+	schedule := threePhases(testSteps)
 	optimiser := DefaultOptimiser()
 	optimiser.Clip = 5
 	training := Training{
 		Model: model, About: about, Data: splits.Train, Batch: testBatch, Height: testHeight, Width: testWidth,
-		Augment: data.StandardAugment(), Schedule: schedule, Optimiser: optimiser, Sample: Draw(sp, schedule, 3),
+		Augment: data.StandardAugment(), Schedule: schedule, Optimiser: optimiser, Sample: Draw(sp, schedule, Sandwich{}, 3),
 		Seed: 3, ConfigHash: "x", Folder: folder, Checks: 2,
 	}
 	feed := All{Data: splits.Val, Batch: testBatch, Height: testHeight, Width: testWidth}
-	training.Check = func(ctx context.Context) (float64, error) {
+	training.Check = func(ctx context.Context) (Checked, error) {
 		c, err := w.Evaluate(ctx, model, sp.Largest(), feed)
-		if err != nil {
-			return 0, err
-		}
-		miou, _ := c.MeanIoU()
-		return miou, nil
+		return Checked{Confusion: c}, err
 	}
 	return training
 }

@@ -2,8 +2,6 @@ package train
 
 import (
 	"context"
-	"fmt"
-	"math"
 
 	"github.com/segnas/segnas/gobind"
 	"github.com/segnas/segnas/nas/data"
@@ -22,6 +20,9 @@ type Worker struct {
 	labels    *gobind.Buffer // of a batch, u8 N,H,W
 	predicted *gobind.Buffer // likewise
 	weights   *gobind.Buffer // of the classes, float32
+	hard      *gobind.Buffer // labels of the pixels that are learned from, u8 N,H,W
+	teacher   *gobind.Buffer // logits of a sandwich's largest network, float32 N,h,w,classes
+	part      data.Batch     // of a batch, as it goes through a network
 	lossScale float64        // of trainings
 }
 
@@ -58,7 +59,7 @@ func NewWorker(context *gobind.Context) (*Worker, error) {
 
 // Close releases the memory.
 func (w *Worker) Close() {
-	for _, b := range []*gobind.Buffer{w.pictures, w.labels, w.predicted, w.weights} {
+	for _, b := range []*gobind.Buffer{w.pictures, w.labels, w.predicted, w.weights, w.hard, w.teacher} {
 		if b != nil {
 			b.Close()
 		}
@@ -104,56 +105,6 @@ func (w *Worker) begin(b *data.Batch) (x nn.Value, labels gobind.Tensor, err err
 		err = gobind.Upload(w.tape.Stream(), labels, b.Y)
 	}
 	return w.tape.Input(pictures), labels, err
-}
-
-// step makes a step of a training on one batch and returns the loss: the main head's cross-entropy plus AuxWeight times each
-// auxiliary one's (deep supervision, Lee et al. 2015).
-func (w *Worker) step(t *Training, step int, b *data.Batch) (float64, error) {
-	x, labels, err := w.begin(b)
-	if err != nil {
-		return 0, err
-	}
-	target := nn.Target{Labels: labels, Ignore: data.Ignore}
-	if target.ClassWeights, err = w.classWeights(t.ClassWeights); err != nil {
-		return 0, err
-	}
-	out := t.Model.Forward(w.tape, x, t.Sample(step), nn.Train)
-	main := w.tape.CrossEntropy(out.Logits, target, float32(w.lossScale))
-	loss, _, err := w.tape.LossValue(main)
-	for _, logits := range out.Aux {
-		aux := w.tape.CrossEntropy(logits, target, float32(t.Optimiser.AuxWeight*w.lossScale))
-		if err == nil {
-			var v float64
-			v, _, err = w.tape.LossValue(aux)
-			loss += t.Optimiser.AuxWeight * v
-		}
-	}
-	if err != nil {
-		return 0, err
-	}
-	if math.IsNaN(loss) || math.IsInf(loss, 0) {
-		w.tape.DiscardGradients()
-		return 0, fmt.Errorf("the training has diverged: its loss is %g; --lr-factor 0.5 or --clip 1 may help", loss)
-	}
-	if err := w.tape.Backward(); err != nil {
-		return 0, err
-	}
-	phase, within := t.Schedule.At(step)
-	sgd := nn.SGD{Momentum: float32(t.Optimiser.Momentum), WeightDecay: float32(t.Optimiser.WeightDecay), ClipNorm: t.Optimiser.Clip, LossScale: w.lossScale}
-	_, err = sgd.Step(w.tape, float32(t.Schedule[phase].LearningRate(within)))
-	return loss, err
-}
-
-// classWeights returns the weights on the device; the zero Tensor for none.
-func (w *Worker) classWeights(weights []float32) (gobind.Tensor, error) {
-	if weights == nil {
-		return gobind.Tensor{}, nil
-	}
-	t, err := w.view(&w.weights, gobind.F32, len(weights))
-	if err != nil {
-		return t, err
-	}
-	return t, gobind.Upload(w.tape.Stream(), t, weights)
 }
 
 // forgetMomentum sets the momentum of all parameters to zero.

@@ -80,6 +80,9 @@ func (l *Library) card(device nvml.Device) (*gpu, error) {
 	sm, _ := device.GetMaxClockInfo(nvml.CLOCK_SM)
 	memory, _ := device.GetMaxClockInfo(nvml.CLOCK_MEM)
 	g.info.MaxSMMHz, g.info.MaxMemoryMHz = int(sm), int(memory)
+	if all, code := device.GetMemoryInfo(); code == nvml.SUCCESS {
+		g.info.MemoryBytes = all.Total
+	}
 	_, code = device.GetTotalEnergyConsumption()
 	g.info.Energy = code == nvml.SUCCESS
 	return g, nil

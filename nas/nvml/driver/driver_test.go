@@ -18,6 +18,7 @@ func fakeLibrary(fail *nvml.Return) *mock.Interface {
 		GetUUIDFunc:         func() (string, nvml.Return) { return "GPU-0a", nvml.SUCCESS },
 		GetMaxClockInfoFunc: func(c nvml.ClockType) (uint32, nvml.Return) { return 1000 + uint32(c), nvml.SUCCESS },
 		GetClockInfoFunc:    func(c nvml.ClockType) (uint32, nvml.Return) { return 900 + uint32(c), *fail },
+		GetMemoryInfoFunc:   func() (nvml.Memory, nvml.Return) { return nvml.Memory{Total: 80 << 30, Free: 1}, nvml.SUCCESS },
 		GetTemperatureFunc:  func(nvml.TemperatureSensors) (uint32, nvml.Return) { return 51, *fail },
 		GetPowerUsageFunc:   func() (uint32, nvml.Return) { return 0, nvml.ERROR_NOT_SUPPORTED },
 		GetCurrentClocksThrottleReasonsFunc: func() (uint64, nvml.Return) {
@@ -77,7 +78,7 @@ func TestCard_ReadsAndNoticesItsLoss(t *testing.T) {
 	if err != nil || len(cards) != 1 {
 		t.Fatalf("%d cards, %v", len(cards), err)
 	}
-	want := card.Info{Name: "NVIDIA H100 PCIe", UUID: "GPU-0a", Driver: "550.54.15", MaxSMMHz: 1001, MaxMemoryMHz: 1002, Energy: true}
+	want := card.Info{Name: "NVIDIA H100 PCIe", UUID: "GPU-0a", Driver: "550.54.15", MaxSMMHz: 1001, MaxMemoryMHz: 1002, MemoryBytes: 80 << 30, Energy: true}
 	if got := cards[0].Info(); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
