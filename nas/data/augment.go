@@ -51,6 +51,11 @@ func NewAugmenter(cfg *AugmentConfig, h, w int) *Augmenter {
 // Apply draws a variant of the sample: x receives H*W*3 normalised values, y H*W classes. Padding is mid grey (0) with the
 // class Ignore. The result is a function of the sample and of what rng returns; every call draws equally often from it.
 func (a *Augmenter) Apply(s *Sample, rng *rand.Rand, x []float32, y []byte) {
+	a.apply(s, anyClass, rng, x, y)
+}
+
+// apply is Apply with a crop that, for a class, is placed around a pixel of it. What it draws for that comes last.
+func (a *Augmenter) apply(s *Sample, class int, rng *rand.Rand, x []float32, y []byte) {
 	scale, left, top := rng.Float64(), rng.Float64(), rng.Float64()
 	flip := rng.Float64() < a.cfg.Flip
 	hue, saturation, value := 2*rng.Float64()-1, 2*rng.Float64()-1, 2*rng.Float64()-1
@@ -64,6 +69,11 @@ func (a *Augmenter) Apply(s *Sample, rng *rand.Rand, x []float32, y []byte) {
 	}
 	v := view{h: a.h, w: a.w, scaledH: scaled(baseH, z), scaledW: scaled(baseW, z), flip: flip}
 	v.top, v.left = offset(v.scaledH-v.h, top), offset(v.scaledW-v.w, left)
+	if class != anyClass {
+		if row, col, ok := place(s, byte(class), v.scaledH, v.scaledW, rng); ok {
+			v.top, v.left = around(v.scaledH-v.h, row, v.h, top), around(v.scaledW-v.w, col, v.w, left)
+		}
+	}
 	a.hsv.set(a.cfg.Hue*hue, 1+a.cfg.Saturation*saturation, 1+a.cfg.Value*value)
 	a.res.picture(s, v, &a.hsv, x)
 	a.res.labels(s, v, y)

@@ -23,11 +23,25 @@ func Cache(ds Dataset, maxBytes int64) Dataset {
 	return &cached{Dataset: ds, kept: make([]*Sample, ds.Len()), spare: maxBytes}
 }
 
-func (c *cached) Read(i int) (*Sample, error) {
+// held is sample i where it is kept, else nil.
+func (c *cached) held(i int) *Sample {
 	c.mu.RLock()
-	s := c.kept[i]
-	c.mu.RUnlock()
-	if s != nil {
+	defer c.mu.RUnlock()
+	return c.kept[i]
+}
+
+func (c *cached) sampleName(i int) (string, error) { return SampleName(c.Dataset, i) }
+
+// readLabels keeps nothing: a sample without its picture is none.
+func (c *cached) readLabels(i int) (label []byte, h, w int, err error) {
+	if s := c.held(i); s != nil {
+		return s.Label, s.H, s.W, nil
+	}
+	return Labels(c.Dataset, i)
+}
+
+func (c *cached) Read(i int) (*Sample, error) {
+	if s := c.held(i); s != nil {
 		return s, nil
 	}
 	// Two readers of the same sample may both decode it; that is cheaper than making every reader wait.
@@ -35,7 +49,7 @@ func (c *cached) Read(i int) (*Sample, error) {
 	if err != nil {
 		return nil, err
 	}
-	size := int64(len(s.Image)+len(s.Label)) + sampleOverhead
+	size := s.Bytes()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.kept[i] != nil {

@@ -18,7 +18,7 @@ const searchShare = 0.15
 //
 // The search validates on the last 15 % of each drive of the training pictures (55 of 367), since neighbouring frames of a
 // drive are nearly alike and a random choice would test on what was trained. The val pictures are reported on only.
-func CamVid(dir string) (Splits, error) {
+func CamVid(dir string, o Options) (Splits, error) {
 	table := &labelTable{list: "CamVid's classes"}
 	classes := CamVidClasses()
 	for c := range classes.Names {
@@ -34,13 +34,13 @@ func CamVid(dir string) (Splits, error) {
 	if err != nil {
 		return Splits{}, err
 	}
-	all := Cache(&pairs{name: "CamVid", classes: classes, table: table, items: append(train, val...)}, DefaultCacheBytes)
+	all := Cache(&pairs{name: "CamVid", classes: classes, table: table, items: append(train, val...)}, o.CacheBytes)
 	fit, search := splitDrives(train)
 	if len(fit) == 0 || len(search) == 0 {
 		return Splits{}, misuse.Errorf("%s: %d pictures are too few to keep some back for the search; 7 a drive suffice",
 			filepath.Join(dir, "train.txt"), len(train))
 	}
-	fitSet, searchSet := split(all, fit), split(all, search)
+	fitSet, searchSet := Select(all, fit), Select(all, search)
 	return Splits{Train: fitSet, SearchVal: searchSet, TrainAll: concat{fitSet, searchSet},
 		Val: section{all, len(train), len(train) + len(val)}}, nil
 }

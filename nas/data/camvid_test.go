@@ -23,7 +23,7 @@ func camvidDir(t *testing.T) string {
 }
 
 func TestCamVid_KeepsTheEndOfEachDriveForTheSearch(t *testing.T) {
-	s, err := Open(camvidDir(t))
+	s, err := Open(camvidDir(t), Options{CacheBytes: DefaultCacheBytes})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func TestCamVid_KeepsTheEndOfEachDriveForTheSearch(t *testing.T) {
 }
 
 func TestCamVid_ReadsPicturesAndVoid(t *testing.T) {
-	s, err := CamVid(camvidDir(t))
+	s, err := CamVid(camvidDir(t), Options{CacheBytes: DefaultCacheBytes})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,14 +88,14 @@ func TestCamVid_ReportsBadListsAndMissingFiles(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		writeFiles(t, dir, map[string][]byte{"train.txt": []byte(c.train), "val.txt": []byte("val/b.jpg valannot/b.png\n")})
-		if _, err := CamVid(dir); !misuse.Is(err) || !strings.Contains(err.Error(), c.want) {
+		if _, err := CamVid(dir, Options{}); !misuse.Is(err) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q: %v, want %q", c.train, err, c.want)
 		}
 	}
-	if _, err := CamVid(t.TempDir()); !misuse.Is(err) || !strings.Contains(err.Error(), "train.txt") {
+	if _, err := CamVid(t.TempDir(), Options{}); !misuse.Is(err) || !strings.Contains(err.Error(), "train.txt") {
 		t.Errorf("no lists: %v", err)
 	}
-	if _, err := Open(t.TempDir()); !misuse.Is(err) || !strings.Contains(err.Error(), "no dataset here") {
+	if _, err := Open(t.TempDir(), Options{}); !misuse.Is(err) || !strings.Contains(err.Error(), "no dataset here") {
 		t.Errorf("empty folder: %v", err)
 	}
 }

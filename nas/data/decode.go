@@ -88,8 +88,12 @@ func decodePicture(path string, raw []byte) (pixels []byte, h, w int, err error)
 		rgba = image.NewRGBA(image.Rect(0, 0, w, h))
 		draw.Draw(rgba, rgba.Bounds(), img, img.Bounds().Min, draw.Src)
 	}
-	for i := 0; i < h*w; i++ {
-		copy(pixels[3*i:3*i+3], rgba.Pix[i/w*rgba.Stride+i%w*4:])
+	for y := range h {
+		to, from := pixels[3*w*y:3*w*(y+1)], rgba.Pix[y*rgba.Stride:][:4*w]
+		for len(to) >= 3 && len(from) >= 4 {
+			to[0], to[1], to[2] = from[0], from[1], from[2]
+			to, from = to[3:], from[4:]
+		}
 	}
 	return pixels, h, w, nil
 }
@@ -118,6 +122,16 @@ func readLabels(path string, table *labelTable) (label []byte, h, w int, err err
 		return nil, 0, 0, err
 	}
 	return label, h, w, table.apply(path, label, w)
+}
+
+// ReadLabels reads a label picture that holds the values of the classes, or 255 for none, as classes and Ignore.
+func ReadLabels(path string, classes Classes) (label []byte, h, w int, err error) {
+	table := &labelTable{list: "the list of classes"}
+	table.known[Ignore], table.class[Ignore] = true, Ignore
+	for c := range classes.Len() {
+		table.known[classes.Value(c)], table.class[classes.Value(c)] = true, byte(c)
+	}
+	return readLabels(path, table)
 }
 
 // decodeLabels decodes a PNG whose pixels are indices: a palette picture (its colours do not matter) or a grey one of up to 8

@@ -1,7 +1,7 @@
 // Package data turns pictures and their label pictures into training batches.
 //
-// A Dataset hands out samples: an 8-bit RGB picture and a class index for every pixel. Three of them are here: Scenes (street
-// scenes drawn by the program itself, the default), Folder (the user's own pictures) and CamVid. A Loader reads, augments and
+// A Dataset hands out samples: an 8-bit RGB picture and a class index for every pixel. Four of them are here: Scenes (street
+// scenes drawn by the program itself, the default), Folder (the user's own pictures), CamVid and Cityscapes. A Loader reads, augments and
 // normalises samples ahead of the training step on goroutines of its own; EvalBatches does the same, in order and without
 // augmentation, for evaluation.
 //

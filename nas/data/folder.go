@@ -28,7 +28,7 @@ const (
 // Without val, the last 15 % of the training pictures by name are reported on. Of those that remain, the last 15 % by name
 // validate the search: pictures of one recording mostly sort together, and a random choice would test on their twins. Without
 // train, pictures directly in images and labels are the training ones.
-func Folder(dir string) (Splits, error) {
+func Folder(dir string, o Options) (Splits, error) {
 	raw, err := readFile(filepath.Join(dir, classFile))
 	if err != nil {
 		return Splits{}, err
@@ -59,7 +59,7 @@ func Folder(dir string) (Splits, error) {
 			filepath.Join(dir, imageDir), len(items)+len(val))
 	}
 	n, m := len(fit), len(items)
-	all := Cache(&pairs{name: filepath.Base(dir), classes: classes, table: table, items: append(items, val...)}, DefaultCacheBytes)
+	all := Cache(&pairs{name: filepath.Base(dir), classes: classes, table: table, items: append(items, val...)}, o.CacheBytes)
 	return Splits{Train: section{all, 0, n}, SearchVal: section{all, n, m}, TrainAll: section{all, 0, m},
 		Val: section{all, m, m + len(val)}}, nil
 }

@@ -73,7 +73,7 @@ func TestFolder_BadInputIsOneClearMisuse(t *testing.T) {
 			dir, files := t.TempDir(), goodFolder(t, 8)
 			c.change(t, files)
 			writeFiles(t, dir, files)
-			s, err := Folder(dir)
+			s, err := Folder(dir, Options{})
 			if err == nil {
 				if err = Check(s.TrainAll, nil); err == nil {
 					err = Check(s.Val, nil)
@@ -97,7 +97,7 @@ func TestFolder_BadInputIsOneClearMisuse(t *testing.T) {
 func TestFolder_PartsTheLastPicturesByName(t *testing.T) {
 	dir := t.TempDir()
 	writeFiles(t, dir, goodFolder(t, 20))
-	s, err := Folder(dir)
+	s, err := Folder(dir, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func TestFolder_ReadsEveryPictureKind(t *testing.T) {
 	}
 	dir := t.TempDir()
 	writeFiles(t, dir, files)
-	s, err := Folder(dir)
+	s, err := Folder(dir, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +176,7 @@ func TestWriteFolder_ReadsBackTheSame(t *testing.T) {
 	if err := WriteFolder(dir, s, nil); err != nil {
 		t.Fatal(err)
 	}
-	back, err := Open(dir)
+	back, err := Open(dir, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

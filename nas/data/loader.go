@@ -26,6 +26,7 @@ type Batch struct {
 	pending atomic.Int32  // slots that are not filled yet
 	full    chan struct{} // receives once all slots are filled
 	errs    []error       // of each slot
+	chosen  []int         // in a Loader, the class that each slot was chosen for, or anyClass
 }
 
 // LoaderConfig says what a training's batches are made of.
@@ -33,14 +34,19 @@ type LoaderConfig struct {
 	Batch, H, W int            // pictures a batch, and their size
 	Augment     *AugmentConfig // nil stretches pictures to H x W
 	Seed        uint64
-	StartStep   int // the first batch's step: a resumed training gets exactly the batches that an uninterrupted one would
-	Workers     int // goroutines that read and augment; 0: one for each processor
-	Prefetch    int // batches made ahead; 0: 2
+	// ClassUniform is the share of a training's samples, 0 to 1, that are chosen by class: a class is drawn evenly among those that occur, then a
+	// sample that holds it, and the crop is placed around a pixel of it (Zhu et al., "Improving semantic segmentation via video propagation and
+	// label relaxation", CVPR 2019). It needs Index, the dataset's.
+	ClassUniform float64
+	Index        *ClassIndex
+	StartStep    int // the first batch's step: a resumed training gets exactly the batches that an uninterrupted one would
+	Workers      int // goroutines that read and augment; 0: one for each processor
+	Prefetch     int // batches made ahead; 0: 2
 }
 
 // Loader makes a training's batches ahead on goroutines of its own. The batch of a step is a function of the dataset, the
-// seed and the step (and Batch, H, W, Augment), whatever the number of workers. Every epoch visits each sample once, in an
-// order of its own; a batch may span two epochs.
+// seed and the step (and Batch, H, W, Augment, ClassUniform), whatever the number of workers. Every epoch visits each sample once, in an
+// order of its own; a batch may span two epochs. Samples chosen by class are no part of epochs.
 type Loader struct {
 	cfg   LoaderConfig
 	ds    Dataset
@@ -71,13 +77,16 @@ func NewLoader(ds Dataset, cfg LoaderConfig) (*Loader, error) {
 		cfg.Prefetch = 2
 	}
 	l := &Loader{cfg: cfg, ds: ds, start: time.Now()}
-	order := newShuffle(cfg.Seed, ds.Len())
+	samples, err := newChooser(ds, cfg)
+	if err != nil {
+		return nil, err
+	}
 	step := cfg.StartStep
 	l.line = startPipeline(cfg.Workers, cfg.Prefetch, func(b *Batch) []int {
 		b.shape(cfg.Batch, cfg.H, cfg.W)
 		b.Step = step
 		step++
-		return order.batch(b.Step, cfg.Batch)
+		return samples.batch(b)
 	}, l.worker)
 	return l, nil
 }
@@ -94,7 +103,7 @@ func (l *Loader) worker() func(b *Batch, slot, sample int) error {
 		}
 		source.Seed(l.cfg.Seed^augmentStream, uint64(b.Step)*uint64(l.cfg.Batch)+uint64(slot))
 		x, y := b.slot(slot)
-		aug.Apply(s, rng, x, y)
+		aug.apply(s, b.chosen[slot], rng, x, y)
 		return nil
 	}
 }
@@ -160,31 +169,25 @@ func (b *Batch) slot(i int) (x []float32, y []byte) {
 
 // shuffle gives the samples' order: a permutation for each epoch, a function of seed and epoch.
 type shuffle struct {
-	seed    uint64
-	epoch   int // that order holds, or -1
-	order   []int
-	indices []int
+	seed  uint64
+	epoch int // that order holds, or -1
+	order []int
 }
 
 func newShuffle(seed uint64, n int) *shuffle {
 	return &shuffle{seed: seed, epoch: -1, order: make([]int, n)}
 }
 
-// batch is the samples of a step; the slice is overwritten by the next call.
-func (s *shuffle) batch(step, size int) []int {
-	s.indices = s.indices[:0]
-	for i := 0; i < size; i++ {
-		at := step*size + i
-		if epoch := at / len(s.order); epoch != s.epoch {
-			s.epoch = epoch
-			for k := range s.order {
-				s.order[k] = k
-			}
-			rand.New(rand.NewPCG(s.seed^shuffleStream, uint64(epoch))).Shuffle(len(s.order), func(a, b int) {
-				s.order[a], s.order[b] = s.order[b], s.order[a]
-			})
+// sample is the dataset's index at a place of the endless sequence of epochs.
+func (s *shuffle) sample(at int) int {
+	if epoch := at / len(s.order); epoch != s.epoch {
+		s.epoch = epoch
+		for k := range s.order {
+			s.order[k] = k
 		}
-		s.indices = append(s.indices, s.order[at%len(s.order)])
+		rand.New(rand.NewPCG(s.seed^shuffleStream, uint64(epoch))).Shuffle(len(s.order), func(a, b int) {
+			s.order[a], s.order[b] = s.order[b], s.order[a]
+		})
 	}
-	return s.indices
+	return s.order[at%len(s.order)]
 }

@@ -2,7 +2,7 @@ package data
 
 import "github.com/segnas/segnas/nas/misuse"
 
-// pair is the files of one sample.
+// pair is the files of one sample; without a label picture every pixel is ignored.
 type pair struct{ name, picture, label string }
 
 // pairs is a dataset of picture files and label files.
@@ -23,6 +23,11 @@ func (p *pairs) Read(i int) (*Sample, error) {
 	if err != nil {
 		return nil, err
 	}
+	if it.label == "" {
+		label := make([]byte, h*w)
+		fill(label, Ignore)
+		return &Sample{Image: image, Label: label, H: h, W: w, Name: it.name}, nil
+	}
 	label, lh, lw, err := readLabels(it.label, p.table)
 	if err != nil {
 		return nil, err
@@ -34,12 +39,21 @@ func (p *pairs) Read(i int) (*Sample, error) {
 	return &Sample{Image: image, Label: label, H: h, W: w, Name: it.name}, nil
 }
 
-// DefaultCacheBytes bounds the memory that decoded pictures of a Folder or CamVid may take, all splits together: 1 GiB holds
-// all of CamVid (468 pictures of 360 x 480) three times over.
-const DefaultCacheBytes = 1 << 30
+func (p *pairs) sampleName(i int) (string, error) { return p.items[i].name, nil }
 
-// split cuts a dataset's samples up by index, over one cache.
-func split(ds Dataset, indices []int) Dataset { return &selection{ds, indices} }
+func (p *pairs) readLabels(i int) (label []byte, h, w int, err error) {
+	if p.items[i].label == "" {
+		s, err := p.Read(i)
+		if err != nil {
+			return nil, 0, 0, err
+		}
+		return s.Label, s.H, s.W, nil
+	}
+	return readLabels(p.items[i].label, p.table)
+}
+
+// Select is the samples of ds with the given indices, in that order.
+func Select(ds Dataset, indices []int) Dataset { return &selection{ds, indices} }
 
 // selection is some samples of a dataset, in a given order.
 type selection struct {
@@ -49,3 +63,9 @@ type selection struct {
 
 func (s *selection) Len() int                    { return len(s.indices) }
 func (s *selection) Read(i int) (*Sample, error) { return s.Dataset.Read(s.indices[i]) }
+
+func (s *selection) sampleName(i int) (string, error) { return SampleName(s.Dataset, s.indices[i]) }
+
+func (s *selection) readLabels(i int) (label []byte, h, w int, err error) {
+	return Labels(s.Dataset, s.indices[i])
+}

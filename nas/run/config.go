@@ -80,6 +80,9 @@ type Config struct {
 	FinalRounds int `json:"final_rounds"`
 	// VerifyNetworks are the random networks on which the table's predictions are verified at the end; 0 for none.
 	VerifyNetworks int `json:"verify_networks"`
+
+	// PictureCache bounds the bytes of decoded pictures that are kept in memory. It changes the speed alone, and is no part of a run.
+	PictureCache float64 `json:"-"`
 }
 
 // ScenesSize counts pictures. The splits are disjoint ranges of the scenes' indices.

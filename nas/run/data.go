@@ -2,60 +2,30 @@ package run
 
 import (
 	"context"
-	"os"
-	"path/filepath"
+	"fmt"
+	"io"
 	"runtime"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/segnas/segnas/nas/data"
-	"github.com/segnas/segnas/nas/misuse"
 	"github.com/segnas/segnas/nas/train"
 )
 
 // scenesCache is how much memory drawn scenes may take.
 const scenesCache = 512 << 20
 
-// openData opens the pictures that a configuration names and checks that every split has some.
-func openData(c Config) (data.Splits, error) {
+// openData opens the pictures that a configuration names and checks that every split has some. What the user should know of the splits goes to out.
+func openData(c Config, out io.Writer) (data.Splits, error) {
 	if c.Data == ScenesData {
 		return data.Scenes(data.ScenesConfig{
 			H: c.Height, W: c.Width, Seed: c.Seed, CacheBytes: scenesCache,
 			Train: c.Scenes.Train, SearchVal: c.Scenes.Validation, Val: c.Scenes.Test,
 		})
 	}
-	format, err := formatOf(c.Data, c.Format)
-	if err != nil {
-		return data.Splits{}, err
-	}
-	if format == "camvid" {
-		return data.CamVid(c.Data)
-	}
-	return data.Folder(c.Data)
-}
-
-// formatOf finds out how a folder of pictures is laid out, unless format says so.
-func formatOf(folder, format string) (string, error) {
-	info, err := os.Stat(folder)
-	if err != nil {
-		return "", misuse.Errorf("--data: %w", err)
-	}
-	if !info.IsDir() {
-		return "", misuse.Errorf("--data: %s is a file; give a folder of pictures, or %q", folder, ScenesData)
-	}
-	switch format {
-	case "camvid", "folder":
-		return format, nil
-	case "auto":
-	default:
-		return "", misuse.Errorf("--format: %q is not known; there are auto, camvid and folder", format)
-	}
-	for _, layout := range []struct{ file, format string }{{"train.txt", "camvid"}, {"classes.txt", "folder"}} {
-		if _, err := os.Stat(filepath.Join(folder, layout.file)); err == nil {
-			return layout.format, nil
-		}
-	}
-	return "", misuse.Errorf("%s holds neither train.txt (CamVid's layout) nor classes.txt (a folder of your own: images, labels and a class list)", folder)
+	return data.Open(c.Data, data.Options{
+		Format: c.Format, CacheBytes: int64(c.PictureCache), Notice: func(text string) { fmt.Fprintf(out, "data: %s\n", text) },
+	})
 }
 
 // checkPictures reads every picture once, so that one that cannot be used is refused before hours of training and not after. What

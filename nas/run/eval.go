@@ -20,6 +20,7 @@ type evalOptions struct {
 	model, split string
 	arch         *space.Arch
 	ownSize      bool // not the checkpoint's
+	fullSize     bool
 	json         bool
 }
 
@@ -31,6 +32,7 @@ func parseEval(args []string, s Streams) (o evalOptions, err error) {
 	fs.StringVar(&o.model, "model", "", "checkpoint to evaluate (needed)")
 	dataFlags(fs, &o.cfg)
 	fs.StringVar(&o.split, "split", "val", "pictures to evaluate on: val (the reported ones), search, train")
+	fs.BoolVar(&o.fullSize, "full-size", false, "compare at the label pictures' own size, whatever the network's input: the deployed network's logits are enlarged to it")
 	archVar(fs, &o.arch, "network to cut out of a supernet")
 	fs.BoolVar(&o.json, "json", false, "print the result as JSON")
 	deployedFlags(fs, &o.machine)
@@ -51,7 +53,7 @@ func Evaluate(ctx context.Context, args []string, s Streams) error {
 	if err != nil {
 		return err
 	}
-	if gobind.Precision(o.machine.precision) != gobind.Float32 {
+	if gobind.Precision(o.machine.precision) != gobind.Float32 || o.fullSize {
 		o.machine.sessions = "evaluate a deployed network"
 	}
 	m, err := openMachine(o.machine, s.Err)
@@ -84,12 +86,9 @@ func Evaluate(ctx context.Context, args []string, s Streams) error {
 }
 
 func (p *pipeline) evaluate(ctx context.Context, o evalOptions, model *supernet.Plain, about train.Description) (Scored, error) {
-	ds, err := p.split(o.split)
+	ds, err := p.labelled(o, about.Network.Classes)
 	if err != nil {
 		return Scored{}, err
-	}
-	if n := ds.Classes().Len(); n != about.Network.Classes {
-		return Scored{}, misuse.Errorf("%s tells %d classes apart and %s has %d: give the data that it was trained on", o.model, about.Network.Classes, ds.Name(), n)
 	}
 	recalibration, feed := p.feeds(p.data.Train, ds)
 	if about.Kind != train.Plain { // statistics of a supernet are those of other networks too
@@ -97,15 +96,21 @@ func (p *pipeline) evaluate(ctx context.Context, o evalOptions, model *supernet.
 			return Scored{}, err
 		}
 	}
-	score := p.worker.Evaluate
-	if p.machine.session.Precision != gobind.Float32 {
-		score = p.evaluateDeployed
+	var confusion *metrics.Confusion
+	switch {
+	case o.fullSize:
+		confusion, err = p.evaluateFullSize(ctx, model, ds)
+	case p.machine.session.Precision != gobind.Float32:
+		confusion, err = p.evaluateDeployed(ctx, model, model.Arch(), feed)
+	default:
+		confusion, err = p.worker.Evaluate(ctx, model, model.Arch(), feed)
 	}
-	confusion, err := score(ctx, model, model.Arch(), feed)
 	if err != nil {
 		return Scored{}, err
 	}
-	return scored(o.model, model.Arch(), o.split, ds, confusion), nil
+	result := scored(o.model, model.Arch(), o.split, ds, confusion)
+	result.FullSize = o.fullSize
+	return result, result.check(ds)
 }
 
 // evaluateDeployed is Worker.Evaluate by a session of the machine's precision.
@@ -130,6 +135,18 @@ func (p *pipeline) evaluateDeployed(ctx context.Context, m supernet.Model, _ spa
 	})
 }
 
+// labelled returns the pictures of the split that the options name, for a network of so many classes.
+func (p *pipeline) labelled(o evalOptions, classes int) (data.Dataset, error) {
+	ds, err := p.split(o.split)
+	if err != nil {
+		return nil, err
+	}
+	if n := ds.Classes().Len(); n != classes {
+		return nil, misuse.Errorf("%s tells %d classes apart and %s has %d: give the data that it was trained on", o.model, classes, ds.Name(), n)
+	}
+	return ds, nil
+}
+
 // split returns a data set's pictures by the name of their part.
 func (p *pipeline) split(name string) (data.Dataset, error) {
 	switch name {
@@ -139,6 +156,11 @@ func (p *pipeline) split(name string) (data.Dataset, error) {
 		return p.data.SearchVal, nil
 	case "train":
 		return p.data.Train, nil
+	case "test":
+		if p.data.Test == nil {
+			return nil, misuse.Errorf("--split test: %s has no pictures with hidden labels; Cityscapes has, in leftImg8bit/test", p.data.Val.Name())
+		}
+		return p.data.Test, nil
 	}
-	return nil, misuse.Errorf("--split: %q is not known; there are val, search and train", name)
+	return nil, misuse.Errorf("--split: %q is not known; there are val, search and train, and test in Cityscapes", name)
 }

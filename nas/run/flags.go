@@ -109,7 +109,7 @@ func (f ratesFlag) Set(text string) error {
 // dataFlags registers what says which pictures are used, and how large.
 func dataFlags(fs *pflag.FlagSet, c *Config) {
 	fs.StringVar(&c.Data, "data", c.Data, `"scenes" (drawn street scenes) or a folder of pictures`)
-	fs.StringVar(&c.Format, "format", c.Format, "how the folder is read: auto, camvid or folder")
+	pictureFlags(fs, c)
 	fs.StringVar(&c.Preset, "preset", c.Preset, "settings to begin with: "+presetNames())
 	fs.String("config", "", "file of settings over the preset's, as --print-config writes it; flags come last")
 	fs.Bool("print-config", false, "print all settings as a file for --config, and do nothing else")
@@ -152,10 +152,13 @@ func presetOf(args []string) (Config, error) {
 	ahead.ParseErrorsAllowlist.UnknownFlags = true
 	ahead.Usage = func() {}
 	preset, file := ahead.String("preset", "", ""), ahead.String("config", "", "")
-	data := ahead.String("data", "", "")
+	data, cityscapes := ahead.String("data", "", ""), ahead.String(cityscapesFlag, "", "")
 	ahead.BoolP("help", "h", false, "")
 	if err := ahead.Parse(args); err != nil {
 		return Config{}, misuse.Errorf("%w", err)
+	}
+	if err := oneFolder(ahead, data, *cityscapes); err != nil {
+		return Config{}, err
 	}
 	if *file != "" {
 		return readSettings(*file, *preset, *data)

@@ -38,8 +38,11 @@ func (p *pipeline) plan(ctx context.Context, budget time.Duration) error {
 			return misuse.Errorf("%s: %w; give another folder with --out, or remove this one, to begin another run", path, err)
 		}
 		fmt.Fprintf(p.streams.Err, "going on in %s\n", p.folder.path)
+		old.Config.PictureCache = p.cfg.PictureCache
 		p.cfg = old.Config
-		p.describe(old.Estimate)
+		if err := p.describe(old.Estimate); err != nil {
+			return err
+		}
 		return p.balance(ctx)
 	}
 	if err := checkPictures(ctx, p.cfg, p.data, p.streams); err != nil {
@@ -60,13 +63,16 @@ func (p *pipeline) plan(ctx context.Context, budget time.Duration) error {
 	}
 	next.Estimate = estimate(next.Config, speeds)
 	p.cfg = next.Config
-	p.describe(next.Estimate)
+	if err := p.describe(next.Estimate); err != nil {
+		return err
+	}
 	return writeJSON(path, next)
 }
 
-func (p *pipeline) describe(e Estimate) {
+func (p *pipeline) describe(e Estimate) error {
 	describe(p.streams.Err, p.cfg, p.net, e, [3]int{p.data.Train.Len(), p.data.SearchVal.Len(), p.data.Val.Len()})
 	fmt.Fprintln(p.streams.Err, p.memory)
+	return describePictures(p.streams.Err, p.cfg, p.data)
 }
 
 // accepts refuses to go on with other settings than the run was begun with.

@@ -104,7 +104,7 @@ func openPipeline(c Config, m *machine, s Streams) (*pipeline, error) {
 	if precision != gobind.Float32 && m.identity.Kind == cpuDevice {
 		return nil, misuse.Errorf("--train-precision %v is for GPUs; --device cuda:0 chooses one, and a processor trains in f32", precision)
 	}
-	splits, err := openData(c)
+	splits, err := openData(c, s.Err)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"path/filepath"
 
 	"github.com/spf13/pflag"
@@ -25,6 +26,8 @@ type Scored struct {
 	MIoU     float64    `json:"miou"`
 	Accuracy float64    `json:"pixel_accuracy"`
 	Classes  []ClassIoU `json:"classes"`
+	// FullSize says that labels were compared at the label pictures' own size, not at the network's.
+	FullSize bool `json:"full_size,omitempty"`
 }
 
 // ClassIoU is one class's intersection over union; nil where the class occurs neither in truth nor in prediction.
@@ -47,6 +50,15 @@ func scored(model string, a space.Arch, split string, ds data.Dataset, c *metric
 	return s
 }
 
+// check refuses scores that stand on no pixel.
+func (s Scored) check(ds data.Dataset) error {
+	if math.IsNaN(s.MIoU) {
+		return misuse.Errorf("no pixel of the %d pictures of %s (%s) has a label: there is nothing to score; tools/submit writes what a benchmark's server scores",
+			s.Pictures, ds.Name(), s.Split)
+	}
+	return nil
+}
+
 func (s Scored) print(w io.Writer) {
 	for _, c := range s.Classes {
 		if c.IoU == nil {
@@ -55,7 +67,11 @@ func (s Scored) print(w io.Writer) {
 		}
 		fmt.Fprintf(w, "%-20s %6.1f %%\n", c.Name, 100**c.IoU)
 	}
-	fmt.Fprintf(w, "mean IoU %.2f %%, pixel accuracy %.2f %% on %d pictures (%s)\nmodel %s\n", 100*s.MIoU, 100*s.Accuracy, s.Pictures, s.Split, s.Model)
+	size := ""
+	if s.FullSize {
+		size = " at their own size"
+	}
+	fmt.Fprintf(w, "mean IoU %.2f %%, pixel accuracy %.2f %% on %d pictures%s (%s)\nmodel %s\n", 100*s.MIoU, 100*s.Accuracy, s.Pictures, size, s.Split, s.Model)
 }
 
 // trainOptions are what tools/train is told beside the Config.
@@ -143,6 +159,9 @@ func (p *pipeline) trainOne(ctx context.Context, a space.Arch) (Scored, error) {
 	fmt.Fprintf(p.streams.Err, "plan: %v, %d classes, %d steps of %d pictures of %dx%d; %d pictures to train on, %d to report on\n",
 		a, p.net.Classes, p.cfg.Scratch.Steps(), p.cfg.Batch, p.cfg.Height, p.cfg.Width, p.data.TrainAll.Len(), p.data.Val.Len())
 	fmt.Fprintln(p.streams.Err, p.memory)
+	if err := describePictures(p.streams.Err, p.cfg, p.data); err != nil {
+		return Scored{}, err
+	}
 	if err := p.balance(ctx); err != nil {
 		return Scored{}, err
 	}
