@@ -193,6 +193,7 @@ func TestSubmit_GoesOnWithWhatIsMissingAndMixesNothing(t *testing.T) {
 	} {
 		requireMisuse(t, Submit, c.args, c.want)
 	}
+	requireMisuse(t, Evaluate, []string{"--model", model, "--cityscapes", dir, "--split", "test", "--full-size"}, "there is nothing to score")
 	if again := contents(t, out); fmt.Sprint(again) != fmt.Sprint(first) {
 		t.Error("a refused command has changed the folder")
 	}
