@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 )
 
 // heapBytes is what lives on the heap.
@@ -82,6 +83,9 @@ func TestEach_HandsOutInOrderAndEndsItsGoroutines(t *testing.T) {
 	})
 	if !errors.Is(err, context.Canceled) || seen != 5 {
 		t.Errorf("cancelled at sample 4: %v after %d samples", err, seen)
+	}
+	for i := 0; i < 100 && runtime.NumGoroutine() > before; i++ { // one that has told its end may take a moment to go
+		time.Sleep(time.Millisecond)
 	}
 	if n := runtime.NumGoroutine(); n > before {
 		t.Errorf("%d goroutines, %d before", n, before)

@@ -80,8 +80,13 @@ func newChooser(ds Dataset, cfg LoaderConfig) (*chooser, error) {
 	switch {
 	case !(c.share >= 0 && c.share <= 1):
 		return nil, misuse.Errorf("class-uniform sampling of a share of %g; give a share from 0 to 1", c.share)
-	case c.share > 0 && (c.index == nil || c.index.samples != ds.Len()):
-		return nil, fmt.Errorf("class-uniform sampling of %s needs the class index of its %d samples", ds.Name(), ds.Len())
+	case c.share > 0 && c.index == nil:
+		var err error
+		if c.index, err = IndexClasses(context.Background(), ds, nil); err != nil {
+			return nil, err
+		}
+	case c.share > 0 && c.index.samples != ds.Len():
+		return nil, fmt.Errorf("class-uniform sampling of %d samples of %s with the class index of %d", ds.Len(), ds.Name(), c.index.samples)
 	}
 	c.source = rand.NewPCG(0, 0)
 	c.rng = rand.New(c.source)

@@ -169,6 +169,12 @@ func TestClassUniform_BatchesDependOnSeedAndStepAlone(t *testing.T) {
 			}
 		}
 	}
+	cfg.Index = nil
+	for i, b := range take(t, ds, cfg, 3) {
+		if !sameBatch(b, want[i]) {
+			t.Errorf("batch %d differs where the loader makes the index itself", i)
+		}
+	}
 	cfg.Seed = 4
 	if other := take(t, ds, cfg, 1); slices.Equal(other[0].Y, want[0].Y) {
 		t.Error("another seed gives the same batch")
@@ -204,7 +210,7 @@ func TestClassUniform_RefusesWhatCannotBe(t *testing.T) {
 	ds := rare{n: 4, classes: 2, h: 3, w: 3}
 	x := indexed(t, ds)
 	for _, cfg := range []LoaderConfig{
-		{ClassUniform: -0.1, Index: x}, {ClassUniform: 1.1, Index: x}, {ClassUniform: math.NaN(), Index: x}, {ClassUniform: 0.5},
+		{ClassUniform: -0.1, Index: x}, {ClassUniform: 1.1, Index: x}, {ClassUniform: math.NaN(), Index: x},
 		{ClassUniform: 0.5, Index: indexed(t, rare{n: 5, classes: 2, h: 3, w: 3})},
 	} {
 		cfg.Batch, cfg.H, cfg.W = 1, 2, 2

@@ -48,8 +48,14 @@ func (f cityscapesFolder) Set(folder string) error {
 // cacheFlag is a number of bytes, or 0.
 type cacheFlag struct{ bytes *float64 }
 
-func (f cacheFlag) String() string { return countFlag{f.bytes}.String() }
-func (f cacheFlag) Type() string   { return "bytes" }
+func (f cacheFlag) String() string {
+	if f.bytes == nil || *f.bytes == 0 {
+		return "0"
+	}
+	return strings.TrimSuffix(strings.ReplaceAll(sizeText(*f.bytes), " ", ""), "B")
+}
+
+func (f cacheFlag) Type() string { return "bytes" }
 
 func (f cacheFlag) Set(text string) error {
 	if text == "0" {
@@ -70,21 +76,21 @@ func describePictures(out io.Writer, c Config, s data.Splits) error {
 	}
 	n := s.TrainAll.Len() + s.Val.Len()
 	all := float64(n) * float64(first.Bytes())
-	fmt.Fprintf(out, "  pictures  %d of about %dx%d, decoded some %s", n, first.H, first.W, bytesText(all))
+	fmt.Fprintf(out, "  pictures  %d of about %dx%d, decoded some %s", n, first.H, first.W, sizeText(all))
 	switch {
 	case c.PictureCache >= all:
 		fmt.Fprintf(out, ", all kept in memory\n")
 	case c.PictureCache > 0:
 		fmt.Fprintf(out, "; %s of memory keep %.2g %% of them, the others are decoded whenever wanted (--picture-cache)\n",
-			bytesText(c.PictureCache), 100*c.PictureCache/all)
+			sizeText(c.PictureCache), 100*c.PictureCache/all)
 	default:
 		fmt.Fprintf(out, "; none kept in memory\n")
 	}
 	return nil
 }
 
-// bytesText writes a size as people say it: 640 kB, 8.39 MB, 1.07 GB.
-func bytesText(n float64) string {
+// sizeText writes a size as people say it: 640 kB, 8.39 MB, 1.07 GB.
+func sizeText(n float64) string {
 	unit := "B"
 	for _, larger := range []string{"kB", "MB", "GB", "TB"} {
 		if n < 999.5 { // as many digits as %.3g shows

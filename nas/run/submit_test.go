@@ -260,7 +260,7 @@ func TestPictureCache_IsSaidInThePlan(t *testing.T) {
 	for _, c := range []struct{ cache, want string }{
 		{"1M", "6 of about 48x96, decoded some 112 kB, all kept in memory"},
 		{"28k", "decoded some 112 kB; 28 kB of memory keep 25 % of them"}, {"0", "decoded some 112 kB; none kept in memory"},
-	} {
+	} { // 48*96*4 bytes and a few for each
 		_, progress := output(t, Train, "--cityscapes", dir, "--picture-cache", c.cache, "--size", "32x64", "--batch", "1", "--scratch-steps", "1", "--checks", "0",
 			"--arch", "k3e3.k3e3_k3e3.k3e3_k3e3.k3e3", "--threads", "1", "--out", t.TempDir())
 		if !strings.Contains(progress, c.want) {
