@@ -11,8 +11,9 @@ import (
 	"testing"
 )
 
-// rare is a dataset in which class c lies in every (c+1)-th sample only, as one pixel at a place of its own; the rest is class 0.
-type rare struct{ n, classes, h, w int }
+// rare is a dataset in which class c lies in every (c+1)-th sample only, as one pixel at a place of its own and as more at places that others may
+// take; the rest is class 0.
+type rare struct{ n, classes, h, w, more int }
 
 func (r rare) Name() string     { return "rare" }
 func (r rare) Classes() Classes { return CityscapesClasses() }
@@ -20,6 +21,13 @@ func (r rare) Len() int         { return r.n }
 
 func (r rare) Read(i int) (*Sample, error) {
 	s := &Sample{Image: make([]byte, r.h*r.w*3), Label: make([]byte, r.h*r.w), H: r.h, W: r.w, Name: fmt.Sprint("rare", i)}
+	for c := 1; c < r.classes; c++ {
+		for k := range r.more {
+			if i%(c+1) == 0 {
+				s.Label[(i*31+c*53+k*211)%len(s.Label)] = byte(c)
+			}
+		}
+	}
 	for c := 1; c < r.classes; c++ {
 		if i%(c+1) == 0 {
 			s.Label[(i*31+c*17)%len(s.Label)] = byte(c)
@@ -82,7 +90,7 @@ func TestClassUniform_ClassesComeEvenlyHoweverRare(t *testing.T) {
 }
 
 func TestClassUniform_TheCropHoldsItsClassWhereTheScaleLeavesIt(t *testing.T) {
-	ds := rare{n: 12, classes: 8, h: 37, w: 53}
+	ds := rare{n: 12, classes: 8, h: 37, w: 53, more: 5}
 	for _, c := range []struct {
 		name     string
 		min, max float64
