@@ -25,7 +25,7 @@ type Dataset interface {
 }
 
 // Splits is the protocol of a search: the supernet trains on Train, the search validates its candidates on SearchVal, the
-// winner trains again on TrainAll (Train and SearchVal together), and Val is only ever reported on. Test, nil in most data sets, is pictures
+// winner trains again on TrainAll (Train, then SearchVal), and Val is only ever reported on. Test, nil in most data sets, is pictures
 // whose labels only a benchmark's server knows: every label of them is Ignore.
 type Splits struct {
 	Train, SearchVal, TrainAll, Val Dataset

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/segnas/segnas/nas/misuse"
 )
@@ -44,10 +45,23 @@ func IndexClasses(ctx context.Context, ds Dataset, progress func(done, total int
 			x.occurring = append(x.occurring, c)
 		}
 	}
-	if len(x.occurring) == 0 {
-		return nil, misuse.Errorf("%s: no pixel of its %d label pictures has a class", ds.Name(), ds.Len())
-	}
 	return x, nil
+}
+
+// First is the index of the dataset's first n samples. That of nil is nil.
+func (x *ClassIndex) First(n int) *ClassIndex {
+	if x == nil || n >= x.samples {
+		return x
+	}
+	first := &ClassIndex{samples: n, holders: make([][]int32, len(x.holders))}
+	for c, all := range x.holders {
+		end, _ := slices.BinarySearch(all, int32(n))
+		first.holders[c] = all[:end:end]
+		if end > 0 {
+			first.occurring = append(first.occurring, c)
+		}
+	}
+	return first
 }
 
 // Occurring is the classes that the dataset holds, in order.
@@ -87,6 +101,9 @@ func newChooser(ds Dataset, cfg LoaderConfig) (*chooser, error) {
 		}
 	case c.share > 0 && c.index.samples != ds.Len():
 		return nil, fmt.Errorf("class-uniform sampling of %d samples of %s with the class index of %d", ds.Len(), ds.Name(), c.index.samples)
+	}
+	if c.share > 0 && len(c.index.occurring) == 0 {
+		return nil, misuse.Errorf("%s: no pixel of its %d label pictures has a class; class-uniform sampling needs some", ds.Name(), ds.Len())
 	}
 	c.source = rand.NewPCG(0, 0)
 	c.rng = rand.New(c.source)

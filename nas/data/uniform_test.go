@@ -8,7 +8,10 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
+
+	"github.com/segnas/segnas/nas/misuse"
 )
 
 // rare is a dataset in which class c lies in every (c+1)-th sample only, as one pixel at a place of its own and as more at places that others may
@@ -214,6 +217,39 @@ func TestClassUniform_AShareOfZeroChangesNothing(t *testing.T) {
 	}
 }
 
+// Every data set's training pictures without the search's are the first of all.
+func TestClassUniform_TheIndexOfTheFirstSamplesIsTheirs(t *testing.T) {
+	dir := t.TempDir()
+	writeFiles(t, dir, goodCityscapes(t, "bremen", "aachen", "zurich"))
+	cityscapes, err := Open(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	scenes, err := Scenes(ScenesConfig{H: 16, W: 24, Train: 5, SearchVal: 3, Val: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []Splits{cityscapes, scenes} {
+		want, got := indexed(t, s.Train), indexed(t, s.TrainAll).First(s.Train.Len())
+		if fmt.Sprint(*got) != fmt.Sprint(*want) {
+			t.Errorf("%s: the index of the first is %v, want %v", s.Train.Name(), got, want)
+		}
+	}
+	var none *ClassIndex
+	if none.First(3) != nil {
+		t.Error("nothing has a first part")
+	}
+}
+
+// unlabelled has no label in any sample.
+type unlabelled struct{ drawn }
+
+func (u unlabelled) Read(i int) (*Sample, error) {
+	s, err := u.drawn.Read(i)
+	fill(s.Label, Ignore)
+	return s, err
+}
+
 func TestClassUniform_RefusesWhatCannotBe(t *testing.T) {
 	ds := rare{n: 4, classes: 2, h: 3, w: 3}
 	x := indexed(t, ds)
@@ -226,6 +262,10 @@ func TestClassUniform_RefusesWhatCannotBe(t *testing.T) {
 			l.Close()
 			t.Errorf("%+v is accepted", cfg)
 		}
+	}
+	blank := unlabelled{drawn{n: 3, h: 2, w: 2}}
+	if _, err := NewLoader(blank, LoaderConfig{Batch: 1, H: 2, W: 2, ClassUniform: 1}); !misuse.Is(err) || !strings.Contains(err.Error(), "no pixel") {
+		t.Errorf("no label at all gives %v", err)
 	}
 	if _, err := IndexClasses(context.Background(), faulty{drawn{n: 9, h: 2, w: 2}}, nil); !errors.Is(err, errFaulty) {
 		t.Errorf("a broken sample gives %v", err)

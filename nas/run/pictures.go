@@ -1,6 +1,7 @@
 package run
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -52,7 +53,7 @@ func (f cacheFlag) String() string {
 	if f.bytes == nil || *f.bytes == 0 {
 		return "0"
 	}
-	return strings.TrimSuffix(strings.ReplaceAll(sizeText(*f.bytes), " ", ""), "B")
+	return strings.TrimSuffix(strings.ReplaceAll(bytesText(int(*f.bytes)), " ", ""), "B")
 }
 
 func (f cacheFlag) Type() string { return "bytes" }
@@ -76,27 +77,30 @@ func describePictures(out io.Writer, c Config, s data.Splits) error {
 	}
 	n := s.TrainAll.Len() + s.Val.Len()
 	all := float64(n) * float64(first.Bytes())
-	fmt.Fprintf(out, "  pictures  %d of about %dx%d, decoded some %s", n, first.H, first.W, sizeText(all))
+	fmt.Fprintf(out, "  pictures  %d of about %dx%d, decoded some %s", n, first.H, first.W, bytesText(int(all)))
 	switch {
 	case c.PictureCache >= all:
 		fmt.Fprintf(out, ", all kept in memory\n")
 	case c.PictureCache > 0:
 		fmt.Fprintf(out, "; %s of memory keep %.2g %% of them, the others are decoded whenever wanted (--picture-cache)\n",
-			sizeText(c.PictureCache), 100*c.PictureCache/all)
+			bytesText(int(c.PictureCache)), 100*c.PictureCache/all)
 	default:
 		fmt.Fprintf(out, "; none kept in memory\n")
 	}
 	return nil
 }
 
-// sizeText writes a size as people say it: 640 kB, 8.39 MB, 1.07 GB.
-func sizeText(n float64) string {
-	unit := "B"
-	for _, larger := range []string{"kB", "MB", "GB", "TB"} {
-		if n < 999.5 { // as many digits as %.3g shows
-			break
-		}
-		n, unit = n/1000, larger
+// indexClasses finds out which training pictures hold which class, where samples are chosen by class. Train is the first of TrainAll, so that one
+// index serves every training of a run.
+func (p *pipeline) indexClasses(ctx context.Context) error {
+	if p.cfg.ClassUniform == 0 || p.classIndex != nil {
+		return nil
 	}
-	return fmt.Sprintf("%.3g %s", n, unit)
+	bar := NewProgress(p.streams.Err, "classes", "pictures", 0, p.data.TrainAll.Len())
+	var err error
+	p.classIndex, err = data.IndexClasses(ctx, p.data.TrainAll, func(done, _ int) { bar.Set(done, "") })
+	if err == nil {
+		bar.Finish(fmt.Sprintf("%d classes occur", len(p.classIndex.Occurring())))
+	}
+	return err
 }

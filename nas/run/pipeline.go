@@ -38,8 +38,9 @@ type pipeline struct {
 	net     space.Network
 	streams Streams
 
-	classWeights []float32 // nil: all alike
-	memory       string    // the plan's line on it
+	classWeights []float32        // nil: all alike
+	classIndex   *data.ClassIndex // of TrainAll, for class-uniform sampling; nil without
+	memory       string           // the plan's line on it
 
 	table     *latency.Table
 	predictor *latency.Predictor
@@ -142,6 +143,7 @@ func (p *pipeline) training(j job) train.Training {
 		Augment: p.cfg.Augmentation.config(), Schedule: j.schedule, Optimiser: p.cfg.Optimiser, Sample: j.sample,
 		Seed: p.cfg.Seed, ConfigHash: p.cfg.hash(), SaveEvery: saveEvery, Check: j.check, Checks: j.checks,
 		ClassWeights: p.classWeights, MicroBatch: p.cfg.MicroBatch, HardPixels: p.cfg.HardPixels, Sandwich: p.cfg.Sandwich, ClassUniform: p.cfg.ClassUniform,
+		ClassIndex: p.classIndex.First(j.data.Len()),
 	}
 }
 
@@ -150,8 +152,10 @@ func (p *pipeline) balance(ctx context.Context) (err error) {
 	feed := train.All{
 		Data: firstOf{p.data.Train, min(p.data.Train.Len(), balancePictures)}, Batch: evaluationBatch, Height: p.cfg.Height, Width: p.cfg.Width,
 	}
-	p.classWeights, err = train.Balance(ctx, feed, p.net.Classes, p.cfg.Balance)
-	return err
+	if p.classWeights, err = train.Balance(ctx, feed, p.net.Classes, p.cfg.Balance); err != nil {
+		return err
+	}
+	return p.indexClasses(ctx)
 }
 
 // train brings a model to the end of its training, from wherever the run folder says that it is.

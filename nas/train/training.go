@@ -37,8 +37,9 @@ type Training struct {
 	// HardPixels mines the main head's pixels; Sandwich says what the networks of a step learn from one another.
 	HardPixels HardPixels
 	Sandwich   Sandwich
-	// ClassUniform is the share of samples chosen by class (data.LoaderConfig).
+	// ClassUniform is the share of samples chosen by class (data.LoaderConfig), and ClassIndex, which may be nil, Data's index for it.
 	ClassUniform float64
+	ClassIndex   *data.ClassIndex
 	Seed         uint64
 	// ConfigHash names what else the end depends on; a checkpoint with another one is refused.
 	ConfigHash string
@@ -122,6 +123,7 @@ func (w *Worker) Train(ctx context.Context, t Training) error {
 func (t Training) loader(step int) (*data.Loader, error) {
 	return data.NewLoader(t.Data, data.LoaderConfig{
 		Batch: t.Batch, H: t.Height, W: t.Width, Augment: t.Augment, Seed: t.Seed, StartStep: step,
+		ClassUniform: t.ClassUniform, Index: t.ClassIndex,
 	})
 }
 
