@@ -70,7 +70,7 @@ func (p *pipeline) choose(ctx context.Context, found *search.Result, super super
 	}
 	all := finalistsOf(found, p.cfg.Finalists)
 	for i := range all {
-		if err := p.try(ctx, fmt.Sprintf("finalist-%d", i+1), &all[i], super); err != nil {
+		if err := p.try(ctx, finalistName(i+1), &all[i], super); err != nil {
 			return choice{}, err
 		}
 	}
@@ -83,9 +83,15 @@ func (p *pipeline) choose(ctx context.Context, found *search.Result, super super
 	return choice{best.evaluation, all}, nil
 }
 
+// finalistName is the stage and folder of the i-th trial, from 1.
+func finalistName(i int) string { return fmt.Sprintf("finalist-%d", i) }
+
 // try retrains a finalist for a while and evaluates it, or loads what that gave.
 func (p *pipeline) try(ctx context.Context, name string, f *finalist, super supernet.Model) error {
 	var old finalist
+	if err := p.bringFinalist(name, f); err != nil {
+		return err
+	}
 	path := p.folder.file(name, resultFile)
 	if found, err := finished(path, &old); err != nil {
 		return err

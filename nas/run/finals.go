@@ -58,6 +58,9 @@ func closeAll(all []*finalNetwork) {
 
 // final trains and evaluates one network, or loads it when that is done already.
 func (p *pipeline) final(ctx context.Context, f *finalNetwork, super supernet.Model) (err error) {
+	if err := p.bringFinal(f); err != nil {
+		return err
+	}
 	schedule := p.cfg.Retrain
 	if f.Name == baselineName {
 		schedule = p.cfg.Scratch

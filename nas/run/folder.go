@@ -95,11 +95,16 @@ func readJSON(path string, v any) error {
 
 // writeJSON replaces a file by v as JSON, at once and durably.
 func writeJSON(path string, v any) error {
-	text, err := json.MarshalIndent(v, "", "  ")
+	text, err := jsonText(v)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return replaceFile(path, append(text, '\n'))
+	return replaceFile(path, text)
+}
+
+func jsonText(v any) ([]byte, error) {
+	text, err := json.MarshalIndent(v, "", "  ")
+	return append(text, '\n'), err
 }
 
 // replaceFile writes a file at once and durably: a reader finds the old content or the new one.

@@ -38,6 +38,10 @@ type pipeline struct {
 	net     space.Network
 	streams Streams
 
+	from       *source            // whose supernet is searched; nil for the run's own
+	accuracies *search.Accuracies // of the supernet's networks
+	scored     string             // where the search's scores came from, in words
+
 	classWeights []float32        // nil: all alike
 	classIndex   *data.ClassIndex // of TrainAll, for class-uniform sampling; nil without
 	memory       string           // the plan's line on it
@@ -72,7 +76,7 @@ func (p *pipeline) stage(name string, part func() (detail string, err error)) er
 		times = append(times, stageTime{Name: name})
 	}
 	times[i].Took += time.Since(began)
-	times[i].Detail = detail
+	times[i].Detail = cmp.Or(detail, times[i].Detail)
 	return writeJSON(p.folder.file(timesFile), times)
 }
 
@@ -85,7 +89,10 @@ func (p *pipeline) stageTimes() (times []stageTime, err error) {
 // fillTable measures what the folder's latency table lacks, after it was begun with the given one, if any.
 func (p *pipeline) fillTable(ctx context.Context) error {
 	setup := latency.Setup{Identity: p.machine.identity, Network: p.net, H: p.cfg.Height, W: p.cfg.Width, Batch: 1}
-	var err error
+	err := p.bringTable(setup)
+	if err != nil {
+		return err
+	}
 	if p.table, err = latency.Open(p.folder.file(tableFile), setup); err != nil {
 		return err
 	}
@@ -141,7 +148,7 @@ func (p *pipeline) training(j job) train.Training {
 	return train.Training{
 		Model: j.model, About: j.about, Data: j.data, Batch: p.cfg.Batch, Height: p.cfg.Height, Width: p.cfg.Width,
 		Augment: p.cfg.Augmentation.config(), Schedule: j.schedule, Optimiser: p.cfg.Optimiser, Sample: j.sample,
-		Seed: p.cfg.Seed, ConfigHash: p.cfg.hash(), SaveEvery: saveEvery, Check: j.check, Checks: j.checks,
+		Seed: p.cfg.Seed, ConfigHash: p.hash(), SaveEvery: saveEvery, Check: j.check, Checks: j.checks,
 		ClassWeights: p.classWeights, MicroBatch: p.cfg.MicroBatch, HardPixels: p.cfg.HardPixels, Sandwich: p.cfg.Sandwich, ClassUniform: p.cfg.ClassUniform,
 		ClassIndex: p.classIndex.First(j.data.Len()),
 	}
@@ -224,6 +231,9 @@ func (p *pipeline) newSupernet() (supernet.Model, error) {
 
 // supernet trains the supernet, or loads it when it is trained already.
 func (p *pipeline) supernet(ctx context.Context) (supernet.Model, error) {
+	if err := p.bringSupernet(); err != nil {
+		return nil, err
+	}
 	m, err := p.newSupernet()
 	if err != nil {
 		return nil, err
@@ -284,10 +294,14 @@ func (p *pipeline) search(ctx context.Context, super supernet.Model) (*search.Re
 	if err != nil {
 		return nil, err
 	}
+	cached, err := p.cached(ctx, evaluator)
+	if err != nil {
+		return nil, err
+	}
 	cfg := p.cfg.Search
 	cfg.Seed, cfg.TracePath = p.cfg.Seed, p.folder.file(traceFile)
 	cfg.Given = []space.Arch{space.Baseline(), space.HandScaled()}
-	if cfg.Fingerprint, err = fingerprint(p.folder.file(supernetName, train.CheckpointFile), p.cfg.hash()); err != nil {
+	if cfg.Fingerprint, err = fingerprint(p.folder.file(supernetName, train.CheckpointFile), p.hash()); err != nil {
 		return nil, err
 	}
 	var bar *Progress
@@ -298,7 +312,7 @@ func (p *pipeline) search(ctx context.Context, super supernet.Model) (*search.Re
 		}
 		bar.Set(e.Done, fmt.Sprintf("best mIoU %.1f %%", 100*e.Best.MIoU))
 	}
-	result, err := search.Run(ctx, cfg, p.cfg.Space, evaluator, p.limits)
+	result, err := search.Run(ctx, cfg, p.cfg.Space, cached, p.limits)
 	if err != nil {
 		if errors.Is(err, context.Canceled) && result != nil {
 			err = fmt.Errorf("stopped after %d of %d networks, which are saved: %w", len(result.All), cfg.Evaluations(), err)
@@ -308,5 +322,6 @@ func (p *pipeline) search(ctx context.Context, super supernet.Model) (*search.Re
 	if bar != nil {
 		bar.Finish(fmt.Sprintf("best mIoU %.1f %%", 100*result.Best.MIoU))
 	}
+	p.scored = scoresText(result, cached)
 	return result, nil
 }

@@ -20,6 +20,9 @@ type planned struct {
 	ISA      string        `json:"isa"`    // or the GPU: others give other bits
 	Speeds   Speeds        `json:"speeds"`
 	Estimate Estimate      `json:"estimate"`
+	// Accuracies is the run's file of scores where that is not in its folder, and From the run whose supernet it searches, if any.
+	Accuracies string  `json:"accuracies,omitempty"`
+	From       *origin `json:"from,omitempty"`
 }
 
 // plan reads the run folder's plan, or makes it, and prints it.
@@ -34,7 +37,11 @@ func (p *pipeline) plan(ctx context.Context, budget time.Duration) error {
 		return err
 	}
 	if found {
-		if err := old.accepts(p.cfg, budget, p.machine.arithmetic()); err != nil {
+		err := old.accepts(p.cfg, budget, p.machine.arithmetic())
+		if err == nil {
+			err = old.acceptsSource(p.from.origin())
+		}
+		if err != nil {
 			return misuse.Errorf("%s: %w; give another folder with --out, or remove this one, to begin another run", path, err)
 		}
 		fmt.Fprintf(p.streams.Err, "going on in %s\n", p.folder.path)
@@ -55,13 +62,21 @@ func (p *pipeline) plan(ctx context.Context, budget time.Duration) error {
 	if err != nil {
 		return err
 	}
-	next := planned{Asked: p.cfg, Budget: budget, Config: p.cfg, ISA: p.machine.arithmetic(), Speeds: speeds}
+	next := planned{
+		Asked: p.cfg, Budget: budget, Config: p.cfg, ISA: p.machine.arithmetic(), Speeds: speeds, From: p.from.origin(),
+	}
+	if path := p.accuracies.Path(); path != p.folder.file(accuraciesFile) { // folders move
+		next.Accuracies = path
+	}
 	if budget > 0 {
 		if next.Config, err = fit(p.cfg, speeds, budget); err != nil {
 			return err
 		}
 	}
 	next.Estimate = estimate(next.Config, speeds)
+	if p.from != nil {
+		next.Estimate.Supernet = 0
+	}
 	p.cfg = next.Config
 	if err := p.describe(next.Estimate); err != nil {
 		return err
@@ -97,6 +112,20 @@ func (old planned) accepts(asked Config, budget time.Duration, isa string) error
 		}
 	}
 	return nil
+}
+
+// acceptsSource refuses to go on with another supernet than the run was begun with.
+func (old planned) acceptsSource(now *origin) error {
+	name := func(o *origin) string {
+		if o == nil {
+			return "a supernet of its own"
+		}
+		return fmt.Sprintf("the supernet of %s (%s)", o.Folder, o.Supernet)
+	}
+	if old.From == nil && now == nil || old.From != nil && now != nil && old.From.Supernet == now.Supernet {
+		return nil
+	}
+	return fmt.Errorf("the run was begun with %s, not %s", name(old.From), name(now))
 }
 
 func budgetText(d time.Duration) string {

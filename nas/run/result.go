@@ -25,6 +25,7 @@ type Result struct {
 	Winner     space.Arch       `json:"winner"`
 	SearchMIoU float64          `json:"search_miou"` // the winner's, with the supernet's weights, on the search's validation split
 	Evaluated  int              `json:"evaluated"`   // networks, by the search
+	Stages     []stageTime      `json:"stages"`
 	Folder     string           `json:"folder"`
 	Report     string           `json:"report"`
 	Next       []string         `json:"next"` // commands to type
@@ -43,6 +44,10 @@ func (p *pipeline) result(found *search.Result, winner search.Evaluation, all []
 			return r, err
 		}
 		r.Networks = append(r.Networks, row)
+	}
+	var err error
+	if r.Stages, err = p.stageTimes(); err != nil {
+		return r, err
 	}
 	model := p.folder.file(winnerModel)
 	r.Next = []string{
@@ -81,6 +86,10 @@ func (r Result) print(w io.Writer) error {
 	fmt.Fprintf(w, "\n%s at %dx%d on %v; limit %.4g ms\n\n", r.Data, r.Height, r.Width, r.Device, r.LimitMS)
 	if err := report.WriteTable(w, r.Networks); err != nil {
 		return err
+	}
+	fmt.Fprintf(w, "\n%-15s %8s\n", "stage", "seconds")
+	for _, s := range r.Stages {
+		fmt.Fprintf(w, "%-15s %8.1f  %s\n", s.Name, s.Took.Seconds(), s.Detail)
 	}
 	fmt.Fprintf(w, "\nwinner  %v\nreport  %s\nnext:\n", r.Winner, r.Report)
 	for _, command := range r.Next {

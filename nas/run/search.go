@@ -1,10 +1,12 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -22,13 +24,15 @@ type searchOptions struct {
 	machine machineOptions
 	out     string
 	table   string
+	from    *source // nil: the run trains a supernet of its own
+	scores  string  // file of scores; "" for the source's, or the run folder's
 	budget  time.Duration
 	json    bool
 	printed bool // the settings, which was all that was asked for
 }
 
 func parseSearch(args []string, s Streams) (o searchOptions, err error) {
-	if o.cfg, err = presetOf(args); err != nil {
+	if o.cfg, o.from, err = startingPoint(args); err != nil {
 		return o, err
 	}
 	fs := pflag.NewFlagSet("search", pflag.ContinueOnError)
@@ -36,6 +40,8 @@ func parseSearch(args []string, s Streams) (o searchOptions, err error) {
 	fs.DurationVar(&o.budget, "budget", 0, "time for the whole run, such as 25m: fits the numbers of steps and of networks to it")
 	fs.StringVar(&o.out, "out", "", "run folder (default: runs/DATA-PRESET-SEED)")
 	fs.StringVar(&o.table, "table", "", "latency table to begin with, as tools/profile makes it")
+	fs.String("from", "", "run folder whose trained supernet, scores and trainings are used: searches again, for this device or within other limits")
+	fs.StringVar(&o.scores, "accuracies", "", "file of the supernet's scores, which searches share (default: "+accuraciesFile+" in the run folder, or in that of --from)")
 	fs.BoolVar(&o.json, "json", false, "print the result as JSON")
 	deployedFlags(fs, &o.machine)
 	searchFlags(fs, &o.cfg)
@@ -49,9 +55,14 @@ func parseSearch(args []string, s Streams) (o searchOptions, err error) {
 	if o.budget < 0 {
 		return o, misuse.Errorf("--budget: %v; give a time above 0", o.budget)
 	}
-	if o.out == "" {
-		o.out = o.cfg.Folder()
+	if o.from != nil {
+		if err := o.from.accepts(o); err != nil {
+			return o, err
+		}
+		o.scores = cmp.Or(o.scores, o.from.accuracies())
 	}
+	o.out = cmp.Or(o.out, o.cfg.Folder())
+	o.scores = cmp.Or(o.scores, filepath.Join(o.out, accuraciesFile))
 	if err := o.cfg.Validate(); err != nil {
 		return o, err
 	}
@@ -79,7 +90,11 @@ func Search(ctx context.Context, args []string, s Streams) error {
 		return err
 	}
 	defer p.close()
+	p.from = o.from
 	if p.folder, err = openFolder(o.out); err != nil {
+		return err
+	}
+	if err := p.openAccuracies(o.scores); err != nil {
 		return err
 	}
 	result, err := p.run(ctx, o)
@@ -123,6 +138,9 @@ func (p *pipeline) close() {
 	if p.folder != nil {
 		p.folder.close()
 	}
+	if p.accuracies != nil {
+		p.accuracies.Close()
+	}
 }
 
 // run goes through all stages; those that the run folder holds already take no time.
@@ -165,7 +183,7 @@ func (p *pipeline) runSearched(ctx context.Context, super supernet.Model) (resul
 	var found *search.Result
 	err = p.stage("search", func() (string, error) {
 		found, err = p.search(ctx, super)
-		return fmt.Sprintf("%d networks", p.cfg.Search.Evaluations()), err
+		return p.scored, err
 	})
 	if err != nil {
 		return result, err
@@ -208,7 +226,7 @@ func (p *pipeline) keepWinner(r Result, f *finalNetwork) error {
 	if err != nil {
 		return err
 	}
-	c.Model, c.Seed, c.ConfigHash, c.Step = p.about(train.Plain, &f.Arch), p.cfg.Seed, p.cfg.hash(), p.cfg.Retrain.Steps()
+	c.Model, c.Seed, c.ConfigHash, c.Step = p.about(train.Plain, &f.Arch), p.cfg.Seed, p.hash(), p.cfg.Retrain.Steps()
 	if err := c.SaveFile(p.folder.file(winnerModel)); err != nil {
 		return err
 	}

@@ -76,6 +76,15 @@ func (c *Accuracies) Close() error { return c.file.Close() }
 // Path returns the file's name.
 func (c *Accuracies) Path() string { return c.path }
 
+// Len returns the number of scores.
+func (c *Accuracies) Len() int {
+	n := 0
+	for _, list := range c.known {
+		n += len(list)
+	}
+	return n
+}
+
 // locked has the file to itself while do runs. The lock ends with the process, however that ends.
 func (c *Accuracies) locked(do func() error) error {
 	if err := syscall.Flock(int(c.file.Fd()), syscall.LOCK_EX); err != nil {
