@@ -2,6 +2,7 @@ package search
 
 import (
 	"math/rand/v2"
+	"slices"
 
 	"github.com/segnas/segnas/nas/misuse"
 	"github.com/segnas/segnas/nas/space"
@@ -22,6 +23,9 @@ type breeder struct {
 	limits   []Limit
 	cheapest []space.Arch // of each limit's cost
 	known    map[space.Arch]bool
+	most     float64                  // of a front: the first limit itself
+	spent    []bool                   // of a front's limits: draws within it have run out
+	predict  func(space.Arch) float64 // mIoU, to screen children by; nil for none
 
 	refused Refused
 	nearest *InfeasibleError // the refused network of least excess; nil before the first
@@ -41,6 +45,9 @@ func newBreeder(cfg Config, sp space.Space, limits []Limit) (*breeder, error) {
 		}
 		b.cheapest = append(b.cheapest, a)
 	}
+	if len(cfg.Front) > 0 {
+		b.most, b.spent = limits[0].Max, make([]bool, len(cfg.Front))
+	}
 	return b, nil
 }
 
@@ -53,37 +60,64 @@ func (b *breeder) size(number int) int {
 }
 
 // generation draws the networks of one generation: of the first one, or of random search, at random, of a later one from the pool,
-// mutants first. It returns fewer than it should have when draws run out.
-func (b *breeder) generation(rng *rand.Rand, number int, pool []Evaluation) ([]candidate, error) {
+// mutants first. Of a front there is a pool for each of its limits, which take turns. It returns fewer than it should have when draws run out.
+func (b *breeder) generation(rng *rand.Rand, number int, pools [][]Evaluation) ([]candidate, error) {
 	b.refused = Refused{}
 	candidates, err := b.given(number)
 	if err != nil {
 		return nil, err
 	}
-	for i := len(candidates); i < b.size(number); i++ {
+	for i := len(candidates); i < b.size(number); {
+		turn := b.turn(i)
+		if turn < 0 {
+			break
+		}
 		o := Crossed
 		switch {
-		case number == 0 || b.cfg.Random:
+		case number == 0 || b.cfg.Random || len(pools[turn]) == 0:
 			o = Drawn
 		case i < b.cfg.Mutants:
 			o = Mutated
 		}
-		c, err := b.child(rng, o, pool)
-		if err != nil {
+		c, err := b.screened(rng, o, pools[turn])
+		switch {
+		case err != nil:
 			return nil, err
+		case c != nil:
+			b.known[c.arch] = true
+			candidates = append(candidates, *c)
+			i++
+		case len(b.spent) == 0:
+			return candidates, nil
+		default:
+			b.spent[turn] = true
 		}
-		if c == nil {
-			break
-		}
-		candidates = append(candidates, *c)
 	}
 	return candidates, nil
+}
+
+// turn returns which of a front's limits the i-th network of a generation keeps to, and lays it on: they take turns, those left out within
+// which there is nothing new; -1 when there is nothing anywhere. Without a front it is 0.
+func (b *breeder) turn(i int) int {
+	if len(b.spent) == 0 {
+		return 0
+	}
+	for k := range b.spent {
+		if turn := (i + k) % len(b.spent); !b.spent[turn] {
+			b.limits[0].Max = b.cfg.Front[turn]
+			return turn
+		}
+	}
+	return -1
 }
 
 // given returns the networks that the first generation begins with.
 func (b *breeder) given(number int) (candidates []candidate, err error) {
 	if number > 0 {
 		return nil, nil
+	}
+	if len(b.spent) > 0 {
+		b.limits[0].Max = b.most
 	}
 	for _, a := range b.cfg.Given {
 		if len(candidates) == b.size(number) || b.known[a] || !b.sp.Contains(a) {
@@ -99,6 +133,28 @@ func (b *breeder) given(number int) (candidates []candidate, err error) {
 		}
 	}
 	return candidates, nil
+}
+
+// screened draws as many children as are to be compared, and returns the one of the highest prediction, of equals the first.
+func (b *breeder) screened(rng *rand.Rand, o Origin, pool []Evaluation) (*candidate, error) {
+	chosen, err := b.child(rng, o, pool)
+	if chosen == nil || b.predict == nil || o == Drawn {
+		return chosen, err
+	}
+	highest := b.predict(chosen.arch)
+	for range b.cfg.Screen - 1 {
+		c, err := b.child(rng, o, pool)
+		if err != nil {
+			return nil, err
+		}
+		if c == nil {
+			break
+		}
+		if v := b.predict(c.arch); v > highest {
+			chosen, highest = c, v
+		}
+	}
+	return chosen, nil
 }
 
 // child draws one network in the given way. A pool that has converged may have no new cross or mutant left: a cross then gives
@@ -147,7 +203,6 @@ func (b *breeder) draw(rng *rand.Rand, o Origin, pool []Evaluation) (*candidate,
 			continue
 		}
 		c.costs = costs
-		b.known[c.arch] = true
 		return &c, nil
 	}
 	return nil, nil
@@ -186,7 +241,7 @@ func (b *breeder) costs(a space.Arch) (costs map[string]float64, worst int, err 
 func (b *breeder) remember(a space.Arch, costs map[string]float64, worst int) {
 	l := b.limits[worst]
 	if excess := costs[l.Name] / l.Max; b.nearest == nil || excess < b.excess {
-		b.nearest = &InfeasibleError{Limits: b.limits, Nearest: a, Costs: costs, Tries: b.cfg.MaxTries}
+		b.nearest = &InfeasibleError{Limits: slices.Clone(b.limits), Nearest: a, Costs: costs, Tries: b.cfg.MaxTries}
 		b.excess = excess
 	}
 }

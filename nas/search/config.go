@@ -39,6 +39,14 @@ type Config struct {
 	// is drawn. So a search never ends with a network that scores less than a hand-made one within its reach.
 	Given []space.Arch `json:"given,omitempty"`
 
+	// Front makes the search look for the best networks within each of these limits of the first limit's cost, instead of within that limit
+	// alone. They ascend up to it.
+	Front []float64 `json:"front,omitempty"`
+	// Screen is how many children are drawn for each place in a generation: the one that a regression on the networks so far predicts best is
+	// evaluated, once its predictions of held-out networks correlate in rank (Spearman) by ScreenSpearman or more. 0 and 1 draw one.
+	Screen         int     `json:"screen,omitempty"`
+	ScreenSpearman float64 `json:"screen_spearman,omitempty"`
+
 	// Fingerprint names what the evaluator depends on, such as a hash of the weights and of the validation set, so that a trace
 	// made with other weights is refused. It may be empty.
 	Fingerprint string `json:"fingerprint"`
@@ -84,6 +92,8 @@ func (c Config) Validate() error {
 		return misuse.Errorf("search with %d mutants and %d crosses a generation; neither may be negative, nor both 0", c.Mutants, c.Crosses)
 	case !(c.MutateProb > 0 && c.MutateProb <= 1):
 		return misuse.Errorf("search with mutation probability %v; give more than 0 and at most 1", c.MutateProb)
+	case c.Screen < 0 || c.Screen > 1 && !(c.ScreenSpearman >= -1 && c.ScreenSpearman <= 1):
+		return misuse.Errorf("search with %d children for a place, screened from a rank correlation of %v; give at least 0, and -1 to 1", c.Screen, c.ScreenSpearman)
 	case c.MaxTries < 1:
 		return misuse.Errorf("search with %d tries for a network; at least 1 is needed", c.MaxTries)
 	}

@@ -37,6 +37,8 @@ type Generation struct {
 	Mean      float64 `json:"mean"`      // mIoU
 	Diversity float64 `json:"diversity"` // mean space.Distance of its pairs of networks; 0 for fewer than two
 	Refused   Refused `json:"refused"`
+	// Predictor tells how well the networks before predict others, where children may be screened.
+	Predictor *Agreement `json:"predictor,omitempty"`
 }
 
 // Refused counts draws that came to nothing.

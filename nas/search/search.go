@@ -32,7 +32,10 @@ func Run(ctx context.Context, cfg Config, sp space.Space, ev Evaluator, limits [
 	if err := validateLimits(limits); err != nil {
 		return nil, err
 	}
-	b, err := newBreeder(cfg, sp, limits)
+	if err := cfg.validateFront(limits); err != nil {
+		return nil, err
+	}
+	b, err := newBreeder(cfg, sp, slices.Clone(limits))
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +64,8 @@ func (s *search) run(ctx context.Context) error {
 	var last []Evaluation
 	for number := range s.cfg.Generations {
 		rng := rand.New(rand.NewPCG(s.cfg.Seed, uint64(number)))
-		candidates, err := s.breeder.generation(rng, number, best(last, s.cfg.Pool))
+		predictor := s.screen(number)
+		candidates, err := s.breeder.generation(rng, number, s.pools(last))
 		if err != nil {
 			return err
 		}
@@ -77,7 +81,9 @@ func (s *search) run(ctx context.Context) error {
 		}
 		last = s.result.All[from:]
 		if len(last) > 0 {
-			s.result.Generations = append(s.result.Generations, summary(last, s.breeder.refused))
+			g := summary(last, s.breeder.refused)
+			g.Predictor = predictor
+			s.result.Generations = append(s.result.Generations, g)
 		}
 		if err != nil {
 			return err

@@ -221,6 +221,9 @@ func (h Header) settings() []setting {
 		{"tries", fmt.Sprint(c.MaxTries)},
 		{"random search", fmt.Sprint(c.Random)},
 		{"given networks", fmt.Sprint(c.Given)},
+		{"front", fmt.Sprint(c.Front)},
+		{"children for a place", fmt.Sprint(c.Screen)},
+		{"rank correlation to screen from", fmt.Sprint(c.ScreenSpearman)},
 		{"fingerprint", strconv.Quote(c.Fingerprint)},
 	}
 	for _, l := range h.Limits {
