@@ -74,7 +74,9 @@ type Config struct {
 	RecalibrationBatches int `json:"recalibration_batches"`
 
 	Search search.Config `json:"search"`
-	Limits Limits        `json:"limits"`
+	// Pareto is at how many latencies, up to the limit, the search looks for the best network; 0 is the limit alone.
+	Pareto int    `json:"pareto,omitempty"`
+	Limits Limits `json:"limits"`
 	// TableRounds and FinalRounds are the accepted measuring turns of the networks behind the latency table and of the final ones.
 	TableRounds int `json:"table_rounds"`
 	FinalRounds int `json:"final_rounds"`
@@ -119,7 +121,7 @@ type Limits struct {
 	Energy float64 `json:"energy_joules,omitempty"`
 }
 
-// latencyShare is the default latency limit: the baseline's over this.
+// latencyShare is the default latency limit: the baseline's over this. A search for a front goes up to the baseline's.
 const latencyShare = 1.2
 
 // Validate returns a misuse error that names the first setting that cannot be.
@@ -134,6 +136,7 @@ func (c Config) Validate() error {
 		{"recalibration batches", c.RecalibrationBatches, 1}, {"checks", c.Checks, 0}, {"random checks", c.RandomChecks, 0},
 		{"micro-batch size", c.MicroBatch, 0},
 		{"table rounds", c.TableRounds, 1}, {"final rounds", c.FinalRounds, 1}, {"networks to verify", c.VerifyNetworks, 0}, {"finalists", c.Finalists, 0},
+		{"latencies of a front", c.Pareto, 0},
 	} {
 		if n.value < n.least {
 			return misuse.Errorf("%s is %d; at least %d is needed", n.name, n.value, n.least)

@@ -35,7 +35,7 @@ type origin struct {
 }
 
 // ownSettings are the JSON names of the settings that a run on another's supernet chooses for itself. All others shape trainings or scores.
-var ownSettings = []string{"data", "train_precision", "search", "limits", "finalists", "table_rounds", "final_rounds", "verify_networks"}
+var ownSettings = []string{"data", "train_precision", "search", "pareto", "limits", "finalists", "table_rounds", "final_rounds", "verify_networks"}
 
 // startingPoint returns the settings that the flags change: the preset's, or those of the run that --from names, but for its limits, which
 // were its device's.

@@ -30,6 +30,9 @@ func limits(c Config, net space.Network, m *machine, predictor *latency.Predicto
 		return nil, 0, err
 	}
 	most := asked * (1 - c.Limits.Margin)
+	if c.Pareto > 0 { // a front is one of predictions
+		most = asked
+	}
 	if most < least {
 		most = min(asked, least)
 	}
@@ -70,6 +73,9 @@ func askedLatency(c Config, predictor *latency.Predictor) (float64, error) {
 	}
 	if c.Limits.Like == nil {
 		base, err := predictor.Predict(space.Baseline())
+		if c.Pareto > 0 {
+			return base, err
+		}
 		return base / latencyShare, err
 	}
 	if !c.Space.Contains(*c.Limits.Like) {

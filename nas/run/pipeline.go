@@ -48,6 +48,7 @@ type pipeline struct {
 
 	table     *latency.Table
 	predictor *latency.Predictor
+	space     search.Profile // on this device
 	limits    []search.Limit // of the search
 	limitMS   float64        // the latency that was asked for, which the search's limit lies below
 }
@@ -102,7 +103,10 @@ func (p *pipeline) fillTable(ctx context.Context) error {
 	if p.predictor, err = p.table.Predictor(); err != nil {
 		return err
 	}
-	p.limits, p.limitMS, err = limits(p.cfg, p.net, p.machine, p.predictor)
+	if p.limits, p.limitMS, err = limits(p.cfg, p.net, p.machine, p.predictor); err != nil {
+		return err
+	}
+	p.space, err = profileSpace(p.cfg.Space, p.predictor, p.limits, p.rng(profiledNetworks))
 	return err
 }
 
@@ -222,6 +226,7 @@ const (
 	verifiedPicture
 	checkedNetworks
 	ablationNetworks
+	profiledNetworks
 )
 
 // newSupernet makes the supernet with its first weights.
@@ -301,6 +306,9 @@ func (p *pipeline) search(ctx context.Context, super supernet.Model) (*search.Re
 	cfg := p.cfg.Search
 	cfg.Seed, cfg.TracePath = p.cfg.Seed, p.folder.file(traceFile)
 	cfg.Given = []space.Arch{space.Baseline(), space.HandScaled()}
+	if err := p.overFront(&cfg); err != nil {
+		return nil, err
+	}
 	if cfg.Fingerprint, err = fingerprint(p.folder.file(supernetName, train.CheckpointFile), p.hash()); err != nil {
 		return nil, err
 	}

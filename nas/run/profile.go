@@ -23,6 +23,8 @@ type profileOptions struct {
 	rounds        int
 	verify        int
 	seed          uint64
+	exported      string // once-for-all's form of the table, to write
+	imported      string // and one to predict from, instead of measuring
 	json          bool
 }
 
@@ -36,6 +38,8 @@ func parseProfile(args []string, s Streams) (profileOptions, error) {
 	fs.IntVar(&o.verify, "verify", 0, "verify the predictions on this many random networks")
 	fs.StringVar(&o.report, "report", "", "with --verify: HTML file for the plot (default: beside the table)")
 	fs.Uint64Var(&o.seed, "seed", o.seed, "seed of the networks to verify")
+	fs.StringVar(&o.exported, "export-ofa", "", "file to write the table to in the form of once-for-all's latency tables")
+	fs.StringVar(&o.imported, "import-ofa", "", "table in that form to predict from, instead of measuring")
 	fs.BoolVar(&o.json, "json", false, "print entries or verification as JSON")
 	deployedFlags(fs, &o.machine)
 	if err := parse(fs, args, "", s); err != nil {
@@ -46,6 +50,8 @@ func parseProfile(args []string, s Streams) (profileOptions, error) {
 		return o, misuse.Errorf("%q is not expected; all settings are flags", fs.Arg(0))
 	case o.rounds < 1 || o.verify < 0:
 		return o, misuse.Errorf("--rounds %d --verify %d: at least 1 round, and no less than 0 networks", o.rounds, o.verify)
+	case o.imported != "" && (o.table != "" || o.verify > 0 || o.exported != ""):
+		return o, misuse.Errorf("--import-ofa predicts and measures nothing; leave out --table, --verify and --export-ofa")
 	}
 	return o, space.DefaultNetwork(o.classes).Validate()
 }
@@ -55,6 +61,9 @@ func Profile(ctx context.Context, args []string, s Streams) error {
 	o, err := parseProfile(args, s)
 	if err != nil {
 		return err
+	}
+	if o.imported != "" {
+		return profileImported(o, s)
 	}
 	o.machine.sessions = "measure"
 	m, err := openMachine(o.machine, s.Err)
@@ -84,6 +93,9 @@ func Profile(ctx context.Context, args []string, s Streams) error {
 		if ctx.Err() != nil {
 			return fmt.Errorf("%w; finished entries are kept, and the same command goes on from here", err)
 		}
+		return err
+	}
+	if err := exportOFA(table, o.exported, s); err != nil {
 		return err
 	}
 	if o.verify == 0 {
@@ -126,12 +138,8 @@ func printTable(w io.Writer, t *latency.Table, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	for _, a := range []space.Arch{space.Baseline(), space.HandScaled()} {
-		ms, err := predictor.Predict(a)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(w, "predicted %8.3f ms  %v\n", ms, a)
+	if err := printPredictions(w, predictor); err != nil {
+		return err
 	}
 	fmt.Fprintf(w, "table %s\n", t.Path())
 	return nil

@@ -26,7 +26,7 @@ func (p *pipeline) writeReport(ctx context.Context, r Result, found *search.Resu
 		Conditions:   p.conditions(m),
 		Plan:         p.planFields(),
 		Rows:         r.Networks,
-		Notes:        p.notes(all, found, chosen, m),
+		Notes:        append(append(p.notes(all, found, chosen, m), r.Front.notes(r.Folder)...), predictorNotes(found)...),
 		Search:       searchFigure(r, found, chosen.winner),
 		Verification: m.Verification,
 		Next:         r.Next,
@@ -106,7 +106,7 @@ func (p *pipeline) planFields() []report.Field {
 	return []report.Field{
 		{Name: "data", Value: fmt.Sprintf("%s, %d classes", p.data.Train.Name(), p.net.Classes),
 			Note: fmt.Sprintf("%d pictures to train on, %d to search on, %d to report on", p.data.Train.Len(), p.data.SearchVal.Len(), p.data.Val.Len())},
-		{Name: "space", Value: c.Space.String(), Note: fmt.Sprintf("%.2g networks", float64(c.Space.Size()))},
+		{Name: "space", Value: c.Space.String(), Note: spaceText(p.space, p.limits)},
 		{Name: "supernet", Value: fmt.Sprintf("%s, %d steps of %d pictures", c.Supernet, c.Shrinking.Steps(), c.Batch), Note: phasesText(c.Shrinking)},
 		{Name: "search", Value: fmt.Sprintf("%d networks in %d generations", c.Search.Evaluations(), c.Search.Generations), Note: limitsText(p.limits)},
 		{Name: "finals", Value: fmt.Sprintf("%d steps from scratch, %d when retrained", c.Scratch.Steps(), c.Retrain.Steps())},

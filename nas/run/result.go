@@ -25,10 +25,14 @@ type Result struct {
 	Winner     space.Arch       `json:"winner"`
 	SearchMIoU float64          `json:"search_miou"` // the winner's, with the supernet's weights, on the search's validation split
 	Evaluated  int              `json:"evaluated"`   // networks, by the search
-	Stages     []stageTime      `json:"stages"`
-	Folder     string           `json:"folder"`
-	Report     string           `json:"report"`
-	Next       []string         `json:"next"` // commands to type
+	// Generations sum up the search, and Front is what it found if that was looked for.
+	Generations []search.Generation `json:"generations"`
+	Front       *Front              `json:"front,omitempty"`
+	Space       search.Profile      `json:"space"`
+	Stages      []stageTime         `json:"stages"`
+	Folder      string              `json:"folder"`
+	Report      string              `json:"report"`
+	Next        []string            `json:"next"` // commands to type
 }
 
 // result gathers what the run found.
@@ -36,7 +40,7 @@ func (p *pipeline) result(found *search.Result, winner search.Evaluation, all []
 	r := Result{
 		Data: p.cfg.Data, Preset: p.cfg.Preset, Seed: p.cfg.Seed, Height: p.cfg.Height, Width: p.cfg.Width,
 		Device: p.machine.identity, LimitMS: p.limitMS, Winner: winner.Arch, SearchMIoU: winner.MIoU,
-		Evaluated: len(found.All), Folder: p.folder.path, Report: p.folder.file(reportFile),
+		Evaluated: len(found.All), Generations: found.Generations, Space: p.space, Folder: p.folder.path, Report: p.folder.file(reportFile),
 	}
 	for i, f := range all {
 		row, err := p.row(f, m.Networks[i])
@@ -47,6 +51,9 @@ func (p *pipeline) result(found *search.Result, winner search.Evaluation, all []
 	}
 	var err error
 	if r.Stages, err = p.stageTimes(); err != nil {
+		return r, err
+	}
+	if r.Front, err = p.front(found); err != nil {
 		return r, err
 	}
 	model := p.folder.file(winnerModel)
@@ -85,6 +92,9 @@ func (p *pipeline) row(f *finalNetwork, n latency.Measurement) (report.Row, erro
 func (r Result) print(w io.Writer) error {
 	fmt.Fprintf(w, "\n%s at %dx%d on %v; limit %.4g ms\n\n", r.Data, r.Height, r.Width, r.Device, r.LimitMS)
 	if err := report.WriteTable(w, r.Networks); err != nil {
+		return err
+	}
+	if err := r.Front.print(w); err != nil {
 		return err
 	}
 	fmt.Fprintf(w, "\n%-15s %8s\n", "stage", "seconds")

@@ -163,6 +163,7 @@ func (p *pipeline) run(ctx context.Context, o searchOptions) (Result, error) {
 		return Result{}, err
 	}
 	fmt.Fprintf(p.streams.Err, "limit: latency %.4g ms; the search keeps to %s\n", p.limitMS, limitsText(p.limits))
+	fmt.Fprintf(p.streams.Err, "space: %s\n", spaceText(p.space, p.limits))
 	if p.cfg.Limits.Energy > 0 {
 		fmt.Fprintf(p.streams.Err, "limit: energies are predicted within %.1f %% on the networks behind the table\n", 100*p.predictor.EnergyError())
 	}

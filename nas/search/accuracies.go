@@ -130,7 +130,7 @@ func parseAccuracies(path string, text []byte) (lines []Accuracy, size int, noti
 		var h accuraciesHeader
 		var a Accuracy
 		switch {
-		case number == 1 && (!ok || decode(body, &h) != nil || h.Accuracies != accuraciesName):
+		case number == 1 && (!complete || !ok || decode(body, &h) != nil || h.Accuracies != accuraciesName):
 			return nil, 0, nil, misuse.Errorf("%s: line 1 is not the start of %q; give another file with --accuracies", path, accuraciesName)
 		case number == 1:
 		case !ok:

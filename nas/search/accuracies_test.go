@@ -238,6 +238,7 @@ func FuzzParseAccuracies(f *testing.F) {
 	_, text := kept(f, 2)
 	header := text[:bytes.IndexByte(text, '\n')+1]
 	f.Add(text, false)
+	f.Add(bytes.TrimSuffix(header, []byte("\n")), false)
 	f.Add([]byte(`{"fingerprint":"w","arithmetic":"a","arch":"k3e6_k3e6_k3e6","miou":0.5,"seconds":0}`), true)
 	f.Add([]byte(`{"miou":2}`), true)
 	f.Fuzz(func(t *testing.T, data []byte, signed bool) {

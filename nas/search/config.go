@@ -43,7 +43,8 @@ type Config struct {
 	// alone. They ascend up to it.
 	Front []float64 `json:"front,omitempty"`
 	// Screen is how many children are drawn for each place in a generation: the one that a regression on the networks so far predicts best is
-	// evaluated, once its predictions of held-out networks correlate in rank (Spearman) by ScreenSpearman or more. 0 and 1 draw one.
+	// evaluated, once its predictions of held-out networks correlate in rank (Spearman) by ScreenSpearman or more; 0 there stands for 0.7. 0 and 1
+	// draw one.
 	Screen         int     `json:"screen,omitempty"`
 	ScreenSpearman float64 `json:"screen_spearman,omitempty"`
 

@@ -1,6 +1,7 @@
 package search
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -17,6 +18,8 @@ const (
 	regressionFolds = 5
 	// regressionLeast networks are needed before a regression is tried: four to a fold.
 	regressionLeast = 20
+	// leastSpearman is the rank correlation on held-out networks with which a regression is worth following.
+	leastSpearman = 0.7
 	// allGenes counts the genes of an architecture of the largest depths.
 	allGenes = space.Stages * (1 + 2*space.MaxDepth)
 )
@@ -165,7 +168,7 @@ func (s *search) screen(number int) *Agreement {
 	}
 	const foldStream = 1 << 32 // apart from the generations' own
 	a := agreement(rand.New(rand.NewPCG(s.cfg.Seed, foldStream+uint64(number))), s.result.All)
-	if a.Used = a.Spearman >= s.cfg.ScreenSpearman; a.Used {
+	if a.Used = a.Spearman >= cmp.Or(s.cfg.ScreenSpearman, leastSpearman); a.Used {
 		s.breeder.predict = fit(s.result.All).predict
 	}
 	return &a
