@@ -55,7 +55,7 @@ type tableRow struct {
 	Winner bool
 }
 
-type frontRow struct{ Cost, MIoU, Arch string }
+type frontRow struct{ Cost, MIoU, MACs, Params, Arch string }
 
 type accuracyRow struct{ Name, MAPE, Bias, Max, Spearman, Within5, Within10 string }
 
@@ -155,7 +155,9 @@ func (p *page) addSearch() (err error) {
 		return err
 	}
 	for _, point := range ParetoFront(p.Search.Evaluated) {
-		p.Front = append(p.Front, frontRow{significant(point.Cost), fmt.Sprintf("%.1f", 100*point.MIoU), point.Arch.String()})
+		p.Front = append(p.Front, frontRow{
+			significant(point.Cost), fmt.Sprintf("%.1f", 100*point.MIoU), scaled(point.MACs, 1e9), scaled(point.Params, 1e6), point.Arch.String(),
+		})
 	}
 	p.Evaluated = len(p.Search.Evaluated)
 	return nil

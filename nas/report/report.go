@@ -49,6 +49,8 @@ type Point struct {
 	MIoU       float64 // a share, on the search's validation set, with the supernet's weights
 	Generation int     // from 1
 	Arch       space.Arch
+	MACs       int64 // multiply-adds of a picture; 0: not known
+	Params     int64 // learned parameters; 0: not known
 }
 
 // Mark is a network that the trade-off plot points out by name.

@@ -27,7 +27,7 @@ func (p *pipeline) writeReport(ctx context.Context, r Result, found *search.Resu
 		Plan:         p.planFields(),
 		Rows:         r.Networks,
 		Notes:        append(append(p.notes(all, found, chosen, m), r.Front.notes(r.Folder)...), predictorNotes(found)...),
-		Search:       searchFigure(r, found, chosen.winner),
+		Search:       p.searchFigure(r, found, chosen.winner),
 		Verification: m.Verification,
 		Next:         r.Next,
 	}
@@ -135,10 +135,11 @@ func (p *pipeline) notes(all []*finalNetwork, found *search.Result, chosen choic
 	return notes
 }
 
-func searchFigure(r Result, found *search.Result, winner search.Evaluation) *report.Search {
+func (p *pipeline) searchFigure(r Result, found *search.Result, winner search.Evaluation) *report.Search {
 	s := &report.Search{Cost: "predicted latency", Unit: "ms", Limit: r.LimitMS}
 	for _, e := range found.All {
-		s.Evaluated = append(s.Evaluated, report.Point{Cost: e.Costs[latencyLimit], MIoU: e.MIoU, Generation: e.Generation + 1, Arch: e.Arch})
+		s.Evaluated = append(s.Evaluated, report.Point{Cost: e.Costs[latencyLimit], MIoU: e.MIoU, Generation: e.Generation + 1, Arch: e.Arch,
+			MACs: p.net.MACs(e.Arch, p.cfg.Height, p.cfg.Width), Params: p.net.Params(e.Arch)})
 	}
 	s.Marks = []report.Mark{{Name: winnerName, Cost: winner.Costs[latencyLimit], MIoU: winner.MIoU}}
 	return s

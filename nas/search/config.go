@@ -4,6 +4,9 @@
 // A search is a function of its configuration, space, limits and evaluator: the random source of each generation is seeded by
 // (seed, generation) alone, and a whole generation is drawn before any of it is evaluated. So a search that was killed draws the
 // same networks again, takes the finished scores from its trace, and ends as if nothing had happened.
+//
+// Beyond the method: a search may look for a front over a range of costs at once (Config.Front), screen its children by a regression
+// (Config.Screen), and share a file of scores with others (Accuracies, Cached).
 package search
 
 import (
