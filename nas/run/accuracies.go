@@ -2,7 +2,9 @@ package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"github.com/segnas/segnas/nas/misuse"
@@ -46,10 +48,55 @@ func (p *pipeline) cached(ctx context.Context, e *train.Evaluator) (*search.Cach
 	c := &search.Cached{
 		Evaluator: e, Accuracies: p.accuracies, Fingerprint: weights + "-" + pictures, Arithmetic: p.arithmetic(), Any: p.from != nil,
 	}
-	if p.from != nil && c.Accuracies.Len() == 0 {
+	if p.from != nil && len(c.Accuracies.Of(c.Fingerprint, c.Arithmetic)) == 0 {
 		err = p.addTraced(c)
 	}
 	return c, err
+}
+
+// knownFile holds the scores that a search on another run's supernet began with, so that it draws the same networks when it goes on.
+const knownFile = "known.jsonl"
+
+// known returns the scores that a search on another run's supernet begins with: all that there are when it begins.
+func (p *pipeline) known(c *search.Cached) ([]search.Accuracy, error) {
+	if p.from == nil {
+		return nil, nil
+	}
+	path := p.folder.file(knownFile)
+	if !p.folder.has(knownFile) {
+		if err := writeAccuracies(path, c.Accuracies.Of(c.Fingerprint, c.Arithmetic)); err != nil {
+			return nil, err
+		}
+	}
+	kept, notices, err := search.OpenAccuracies(path)
+	if err != nil {
+		return nil, err
+	}
+	if len(notices) > 0 {
+		err = misuse.Errorf("%s; the search cannot go on without it: remove %s and %s to search afresh", notices[0], path, p.folder.file(traceFile))
+	}
+	return kept.Of(c.Fingerprint, c.Arithmetic), errors.Join(err, kept.Close())
+}
+
+// writeAccuracies writes a file of scores at once.
+func writeAccuracies(path string, list []search.Accuracy) error {
+	temp := path + ".tmp"
+	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	file, _, err := search.OpenAccuracies(temp)
+	if err != nil {
+		return err
+	}
+	for _, a := range list {
+		if err == nil {
+			err = file.Add(a)
+		}
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	return os.Rename(temp, path)
 }
 
 // addTraced takes the scores of a run that is older than the file from its trace.

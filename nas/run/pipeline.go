@@ -304,6 +304,9 @@ func (p *pipeline) search(ctx context.Context, super supernet.Model) (*search.Re
 		return nil, err
 	}
 	cfg := p.cfg.Search
+	if cfg.Known, err = p.known(cached); err != nil {
+		return nil, err
+	}
 	cfg.Seed, cfg.TracePath = p.cfg.Seed, p.folder.file(traceFile)
 	cfg.Given = []space.Arch{space.Baseline(), space.HandScaled()}
 	if err := p.overFront(&cfg); err != nil {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -70,20 +72,11 @@ func OpenAccuracies(path string) (c *Accuracies, notices []string, err error) {
 	return c, notices, nil
 }
 
-// Close closes the file.
-func (c *Accuracies) Close() error { return c.file.Close() }
+// Close syncs and closes the file.
+func (c *Accuracies) Close() error { return errors.Join(c.file.Sync(), c.file.Close()) }
 
 // Path returns the file's name.
 func (c *Accuracies) Path() string { return c.path }
-
-// Len returns the number of scores.
-func (c *Accuracies) Len() int {
-	n := 0
-	for _, list := range c.known {
-		n += len(list)
-	}
-	return n
-}
 
 // locked has the file to itself while do runs. The lock ends with the process, however that ends.
 func (c *Accuracies) locked(do func() error) error {
@@ -172,6 +165,19 @@ func (c *Accuracies) Find(fingerprint, arithmetic string, a space.Arch, any bool
 		return list[0], true
 	}
 	return Accuracy{}, false
+}
+
+// Of returns the scores of a fingerprint, one a network, those under the arithmetic before others, in the order of the networks' texts.
+func (c *Accuracies) Of(fingerprint, arithmetic string) []Accuracy {
+	var list []Accuracy
+	for key := range c.known {
+		if key.fingerprint == fingerprint {
+			a, _ := c.Find(fingerprint, arithmetic, key.arch, true)
+			list = append(list, a)
+		}
+	}
+	slices.SortFunc(list, func(a, b Accuracy) int { return strings.Compare(a.Arch.String(), b.Arch.String()) })
+	return list
 }
 
 // Add appends a score, unless it is known.

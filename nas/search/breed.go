@@ -67,6 +67,13 @@ func (b *breeder) generation(rng *rand.Rand, number int, pools [][]Evaluation) (
 	if err != nil {
 		return nil, err
 	}
+	if number == 0 {
+		known, err := b.bestKnown((b.size(number) - len(candidates)) / 2)
+		if err != nil {
+			return nil, err
+		}
+		candidates = append(candidates, known...)
+	}
 	for i := len(candidates); i < b.size(number); {
 		turn := b.turn(i)
 		if turn < 0 {
@@ -138,7 +145,7 @@ func (b *breeder) given(number int) (candidates []candidate, err error) {
 // screened draws as many children as are to be compared, and returns the one of the highest prediction, of equals the first.
 func (b *breeder) screened(rng *rand.Rand, o Origin, pool []Evaluation) (*candidate, error) {
 	chosen, err := b.child(rng, o, pool)
-	if chosen == nil || b.predict == nil || o == Drawn {
+	if chosen == nil || b.predict == nil {
 		return chosen, err
 	}
 	highest := b.predict(chosen.arch)

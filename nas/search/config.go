@@ -51,6 +51,12 @@ type Config struct {
 	Screen         int     `json:"screen,omitempty"`
 	ScreenSpearman float64 `json:"screen_spearman,omitempty"`
 
+	// Known are scores that the evaluator's weights gave other networks before, as for another device. The best of them within the limits begin the
+	// search, up to half of its first generation, and the regression learns from them all.
+	Known []Accuracy `json:"-"`
+	// KnownSum names Known in the trace. Run sets it.
+	KnownSum string `json:"known,omitempty"`
+
 	// Fingerprint names what the evaluator depends on, such as a hash of the weights and of the validation set, so that a trace
 	// made with other weights is refused. It may be empty.
 	Fingerprint string `json:"fingerprint"`

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"gonum.org/v1/gonum/mat"
 	"gonum.org/v1/gonum/stat"
@@ -18,6 +19,8 @@ const (
 	regressionFolds = 5
 	// regressionLeast networks are needed before a regression is tried: four to a fold.
 	regressionLeast = 20
+	// regressionMost networks are learned from at most, within a second.
+	regressionMost = 400
 	// leastSpearman is the rank correlation on held-out networks with which a regression is worth following.
 	leastSpearman = 0.7
 	// allGenes counts the genes of an architecture of the largest depths.
@@ -159,17 +162,37 @@ func numberOrZero(v float64) float64 {
 	return v
 }
 
-// screen fits a regression to all networks so far and has the breeder choose children by it, if it ranks held-out ones well enough. It depends
+// screen fits a regression to the networks so far and has the breeder choose children by it, if it ranks held-out ones well enough. It depends
 // on the seed, the generation and the scores alone, so that a trace is replayed to the same children.
 func (s *search) screen(number int) *Agreement {
 	s.breeder.predict = nil
-	if s.cfg.Screen < 2 || number == 0 || len(s.result.All) < regressionLeast {
+	if s.cfg.Screen < 2 || s.cfg.Random {
 		return nil
 	}
 	const foldStream = 1 << 32 // apart from the generations' own
-	a := agreement(rand.New(rand.NewPCG(s.cfg.Seed, foldStream+uint64(number))), s.result.All)
+	rng := rand.New(rand.NewPCG(s.cfg.Seed, foldStream+uint64(number)))
+	all := s.learned(rng)
+	if len(all) < regressionLeast {
+		return nil
+	}
+	a := agreement(rng, all)
 	if a.Used = a.Spearman >= cmp.Or(s.cfg.ScreenSpearman, leastSpearman); a.Used {
-		s.breeder.predict = fit(s.result.All).predict
+		s.breeder.predict = fit(all).predict
 	}
 	return &a
+}
+
+// learned returns what a regression learns from: the search's latest networks, and where those are not enough, known ones drawn from rng.
+func (s *search) learned(rng *rand.Rand) []Evaluation {
+	all := slices.Clone(s.result.All[max(0, len(s.result.All)-regressionMost):])
+	seen := map[space.Arch]bool{}
+	for _, e := range s.result.All {
+		seen[e.Arch] = true
+	}
+	for _, k := range rng.Perm(len(s.cfg.Known)) {
+		if known := s.cfg.Known[k]; !seen[known.Arch] && len(all) < regressionMost {
+			all = append(all, Evaluation{Arch: known.Arch, Score: known.Score})
+		}
+	}
+	return all
 }

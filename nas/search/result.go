@@ -14,6 +14,7 @@ type Origin string
 const (
 	Drawn   Origin = "random"
 	Given   Origin = "given"
+	Known   Origin = "known" // scored before, for another search
 	Mutated Origin = "mutant"
 	Crossed Origin = "cross"
 )

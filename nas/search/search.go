@@ -35,6 +35,7 @@ func Run(ctx context.Context, cfg Config, sp space.Space, ev Evaluator, limits [
 	if err := cfg.validateFront(limits); err != nil {
 		return nil, err
 	}
+	cfg.KnownSum = knownSum(cfg.Known)
 	b, err := newBreeder(cfg, sp, slices.Clone(limits))
 	if err != nil {
 		return nil, err

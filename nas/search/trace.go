@@ -221,6 +221,7 @@ func (h Header) settings() []setting {
 		{"tries", fmt.Sprint(c.MaxTries)},
 		{"random search", fmt.Sprint(c.Random)},
 		{"given networks", fmt.Sprint(c.Given)},
+		{"known scores", strconv.Quote(c.KnownSum)},
 		{"front", fmt.Sprint(c.Front)},
 		{"children for a place", fmt.Sprint(c.Screen)},
 		{"rank correlation to screen from", fmt.Sprint(c.ScreenSpearman)},
