@@ -164,7 +164,8 @@ func parseOFARow(line string) (r ofaRow, err error) {
 	for key := range fields {
 		measured = measured && slices.Contains([]string{"count", "mean", "var"}, key)
 	}
-	if !opened || !closed || !measured || float64(r.count) != fields["count"] || r.count < 0 || r.mean < 0 && !intercept || r.variance < 0 {
+	measured = measured && opened && closed && float64(r.count) == fields["count"]
+	if !measured || r.count < 0 || r.mean < 0 && !intercept || r.variance < 0 {
 		return r, fmt.Errorf("%.60q should read {count: N, mean: MS, var: MS2}, with a mean in milliseconds and nothing below 0", value)
 	}
 	return r, nil
@@ -179,7 +180,8 @@ func parseOFAName(name string) (key string, err error) {
 		op.Kind = space.MBConv
 	case string(space.Stem), string(space.Detail), string(space.Fuse), string(space.Head), ofaIntercept, ofaBlocksOverSum:
 	default:
-		return "", fmt.Errorf("a row of kind %.40q; %s, stem, detail, fuse and head can be used, with %s and %s: remove the row", parts[0], ofaBlock, ofaIntercept, ofaBlocksOverSum)
+		return "", fmt.Errorf("a row of kind %.40q; %s, stem, detail, fuse and head can be used, with %s and %s: remove the row",
+			parts[0], ofaBlock, ofaIntercept, ofaBlocksOverSum)
 	}
 	fields := []struct {
 		name   string
