@@ -4,10 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/spf13/pflag"
 
@@ -22,7 +20,7 @@ import (
 type source struct {
 	path     string
 	planned  planned
-	hash     string // of the settings that its trainings carry
+	hash     string // of the settings, as its trainings carry it
 	supernet string // fingerprint of its trained supernet
 }
 
@@ -43,11 +41,14 @@ func startingPoint(args []string) (Config, *source, error) {
 	ahead := pflag.NewFlagSet("", pflag.ContinueOnError)
 	ahead.ParseErrorsAllowlist.UnknownFlags = true
 	ahead.Usage = func() {}
-	from := ahead.String("from", "", "")
+	from, file := ahead.String("from", "", ""), ahead.String("config", "", "")
 	ahead.BoolP("help", "h", false, "")
 	if err := ahead.Parse(args); err != nil || *from == "" {
 		c, err := presetOf(args)
 		return c, nil, err
+	}
+	if *file != "" {
+		return Config{}, nil, misuse.Errorf("--from %s: its settings are that run's; leave out --config, and give limits and the like as flags", *from)
 	}
 	s, err := openSource(*from)
 	if err != nil {
@@ -66,10 +67,6 @@ func openSource(path string) (*source, error) {
 	} else if !found {
 		return nil, misuse.Errorf("there is no %s: give the folder of a run", configFile)
 	}
-	s.hash = s.planned.Config.hash()
-	if o := s.planned.From; o != nil {
-		s.hash = o.Hash
-	}
 	checkpoint := s.file(supernetName, train.CheckpointFile)
 	c, err := train.LoadFile(checkpoint)
 	if err != nil {
@@ -78,6 +75,7 @@ func openSource(path string) (*source, error) {
 	if steps := s.planned.Config.Shrinking.Steps(); c.Step != steps {
 		return nil, misuse.Errorf("its supernet has made %d of %d steps; repeat that run's command until it is trained", c.Step, steps)
 	}
+	s.hash = c.ConfigHash
 	s.supernet, err = fingerprint(checkpoint, "supernet")
 	return s, err
 }
@@ -125,20 +123,11 @@ func (s *source) accepts(o searchOptions) error {
 	if other, err := os.Stat(o.out); err == nil && os.SameFile(mine, other) {
 		return misuse.Errorf("--out %s is the folder that --from names; give the new run another", o.out)
 	}
-	before, err := fields(s.planned.Config)
-	if err != nil {
-		return err
+	name, was, is, err := difference(s.planned.Config, o.cfg, ownSettings...)
+	if err == nil && name != "" {
+		err = misuse.Errorf("--from %s: its supernet has %s %s, not %s; leave that setting out, or search with a supernet of its own", s.path, name, was, is)
 	}
-	now, err := fields(o.cfg)
-	if err != nil {
-		return err
-	}
-	for _, name := range slices.Sorted(maps.Keys(now)) {
-		if was, is := string(before[name]), string(now[name]); was != is && !slices.Contains(ownSettings, name) {
-			return misuse.Errorf("--from %s: its supernet has %s %s, not %s; leave that setting out, or search with a supernet of its own", s.path, name, was, is)
-		}
-	}
-	return nil
+	return err
 }
 
 // hash is the name that this run's trainings carry: those of a run on another's supernet are that run's.

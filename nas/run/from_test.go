@@ -194,6 +194,8 @@ func TestFrom_RefusesWhatWouldNotFit(t *testing.T) {
 		"has retrain [":           tiny("--from", first, "--out", t.TempDir(), "--retrain-steps", "5"),
 		"trainings are as long":   tiny("--from", first, "--out", t.TempDir(), "--budget", "1h"),
 		"a folder with --out":     {"--from", first},
+		"leave out --config":      {"--from", first, "--config", "x.toml"},
+		"has preset \"scenes-":    {"--from", first, "--preset", "camvid", "--out", t.TempDir()},
 		"is the folder that":      {"--from", first, "--out", first},
 		"there is no config.json": {"--from", t.TempDir(), "--out", t.TempDir()},
 		"has made 6 of 12 steps":  {"--from", untrained, "--out", t.TempDir()},
@@ -205,8 +207,11 @@ func TestFrom_RefusesWhatWouldNotFit(t *testing.T) {
 }
 
 func TestConfig_OwnSettingsAreSettings(t *testing.T) {
-	c := scenesQuick()
-	c.TrainPrecision = "f16"
+	c, err := NewConfig("scenes-quick", ScenesData)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.TrainPrecision, c.Pareto = "f16", 1 // those that are left out where they are zero
 	text, err := json.Marshal(c)
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -98,20 +99,31 @@ func (old planned) accepts(asked Config, budget time.Duration, isa string) error
 	if isa != old.ISA {
 		return fmt.Errorf("the run was begun with the instruction set %s, and this is %s, whose results differ in the last bits", old.ISA, isa)
 	}
-	before, err := fields(old.Asked)
-	if err != nil {
-		return err
+	name, was, is, err := difference(old.Asked, asked)
+	if err == nil && name != "" {
+		err = fmt.Errorf("the run was begun with %s %s, not %s", name, was, is)
 	}
-	now, err := fields(asked)
+	return err
+}
+
+// difference returns the first setting in which two configurations differ, but for the free ones, and its JSON in both; an empty name for none.
+func difference(before, now Config, free ...string) (name, was, is string, err error) {
+	a, err := fields(before)
 	if err != nil {
-		return err
+		return "", "", "", err
 	}
-	for _, name := range slices.Sorted(maps.Keys(now)) {
-		if was, is := string(before[name]), string(now[name]); was != is {
-			return fmt.Errorf("the run was begun with %s %s, not %s", name, was, is)
+	b, err := fields(now)
+	if err != nil {
+		return "", "", "", err
+	}
+	names := append(slices.Collect(maps.Keys(a)), slices.Collect(maps.Keys(b))...) // one that is zero may be left out
+	slices.Sort(names)
+	for _, name := range names {
+		if was, is := cmp.Or(string(a[name]), "unset"), cmp.Or(string(b[name]), "unset"); was != is && !slices.Contains(free, name) {
+			return name, was, is, nil
 		}
 	}
-	return nil
+	return "", "", "", nil
 }
 
 // acceptsSource refuses to go on with another supernet than the run was begun with.
