@@ -49,7 +49,7 @@ func frontConfig(seed uint64, limits []float64) Config {
 
 func TestFront_ComesNearTheKnownOneAtATenthOfTheSpace(t *testing.T) {
 	least, most := macsRange(t, frontSpace)
-	for seed := range uint64(5) {
+	for seed := range seeds(4) {
 		o := newOracle(frontSpace.Largest()) // every block more is better: the front spans all costs
 		all := everything(t, frontSpace, o, macs(most))
 		best := Hypervolume(all, byMACs, least, most)
@@ -78,9 +78,8 @@ func TestFront_ComesNearTheKnownOneAtATenthOfTheSpace(t *testing.T) {
 func TestFront_HasMoreHypervolumeThanASearchWithinOneLimit(t *testing.T) {
 	sp := space.Default()
 	least, most := macsRange(t, sp)
-	wins := 0
-	const seeds = 10
-	for seed := range uint64(seeds) {
+	wins, tried := 0, seeds(8)
+	for seed := range tried {
 		front := frontConfig(seed, FrontLimits(least, most, 8))
 		one, random := front, front
 		one.Front, random.Front, random.Random = nil, nil, true
@@ -95,8 +94,8 @@ func TestFront_HasMoreHypervolumeThanASearchWithinOneLimit(t *testing.T) {
 			wins++
 		}
 	}
-	if wins < seeds-1 {
-		t.Errorf("the front is ahead with %d of %d seeds", wins, seeds)
+	if wins < int(tried)-1 {
+		t.Errorf("the front is ahead with %d of %d seeds", wins, tried)
 	}
 }
 

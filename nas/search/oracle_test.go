@@ -68,6 +68,14 @@ func small(seed uint64) Config {
 	return c
 }
 
+// seeds is how many of n seeds are tried: under the race detector, which is slow and looks for other things, a quarter.
+func seeds(n uint64) uint64 {
+	if testing.Short() {
+		return n / 4
+	}
+	return n
+}
+
 func randomArch(seed uint64) space.Arch {
 	return space.Default().Sample(rand.New(rand.NewPCG(seed, 99)))
 }
