@@ -1,17 +1,15 @@
 package latency
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"hash/crc32"
 	"time"
 
 	"github.com/segnas/segnas/nas/space"
 )
 
-// format is the version of the table's file. The file is JSON lines: a header, then one line an entry, each ending in a checksum of
-// everything before it. Lines are only ever appended; of two with the same key, the later one holds.
+// format is the version of the table's file. The file is JSON lines: a header, then one line an entry, each sealed
+// (sealed.Line). Lines are only ever appended; of two with the same key, the later one holds.
 const format = "segnas-latency-1"
 
 type header struct {
@@ -39,36 +37,6 @@ type Entry struct {
 type networkLine struct {
 	Measurement
 	Origin
-}
-
-var polynomial = crc32.MakeTable(crc32.Castagnoli)
-
-const (
-	sealFormat = `,"crc":"%08x"}`
-	sealSize   = len(`,"crc":"00000000"}`)
-)
-
-// seal turns a value whose JSON is an object into a line of the file.
-func seal(v any) ([]byte, error) {
-	line, err := json.Marshal(v)
-	if err != nil {
-		return nil, fmt.Errorf("write latency table: %w", err)
-	}
-	return sealBytes(line[:len(line)-1]), nil
-}
-
-// sealBytes completes an object that lacks its closing brace.
-func sealBytes(open []byte) []byte {
-	return fmt.Appendf(open, sealFormat+"\n", crc32.Checksum(open, polynomial))
-}
-
-// unseal returns the JSON of a line without its line end, and whether its checksum holds.
-func unseal(line []byte) ([]byte, bool) {
-	n := len(line) - sealSize
-	if n < 1 || !bytes.Equal(bytes.TrimSuffix(sealBytes(bytes.Clone(line[:n])), []byte("\n")), line) {
-		return nil, false
-	}
-	return append(bytes.Clone(line[:n]), '}'), true
 }
 
 func (o Origin) valid() bool { return o.Canary > 0 }

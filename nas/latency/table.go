@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"github.com/segnas/segnas/nas/misuse"
+	"github.com/segnas/segnas/nas/sealed"
 	"github.com/segnas/segnas/nas/space"
 )
 
@@ -87,7 +88,7 @@ func parse(path string, data []byte) (*Table, error) {
 			t.size = int64(len(data))
 			return t, nil
 		}
-		text, ok := unseal(line)
+		text, ok := sealed.OpenLine(line)
 		if !ok {
 			return nil, misuse.Errorf("latency table %s: line %d is damaged, its checksum does not hold; restore the file, or remove it to measure afresh", path, number)
 		}
@@ -234,7 +235,7 @@ func (t *Table) append(b *bench, nets []*network, ms []Measurement) error {
 	if t.whole == 0 {
 		h := header{Format: format, Setup: t.setup, Card: b.watch.conditions()}
 		h.Identity.Library = ""
-		line, err := seal(h)
+		line, err := sealed.Line(h)
 		if err != nil {
 			return err
 		}
@@ -248,14 +249,14 @@ func (t *Table) append(b *bench, nets []*network, ms []Measurement) error {
 			continue
 		}
 		e := Entry{Op: key, Stats: pools[key].stats(), Origin: from}
-		line, err := seal(e)
+		line, err := sealed.Line(e)
 		if err != nil {
 			return err
 		}
 		lines, entries = append(lines, line...), append(entries, e)
 	}
 	for _, m := range ms {
-		line, err := seal(networkLine{Measurement: m, Origin: from})
+		line, err := sealed.Line(networkLine{Measurement: m, Origin: from})
 		if err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/segnas/segnas/nas/misuse"
+	"github.com/segnas/segnas/nas/sealed"
 	"github.com/segnas/segnas/nas/space"
 )
 
@@ -301,7 +302,7 @@ func smallTable(f *testing.F) []byte {
 		Entry{Op: "stem 90x120x3-12x15x64", Stats: stats, Origin: at},
 		networkLine{Measurement: Measurement{Arch: space.Baseline(), Total: stats, Searched: stats}, Origin: at},
 	} {
-		line, err := seal(v)
+		line, err := sealed.Line(v)
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -317,17 +318,16 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(`{"format":"segnas-latency-1","h":0`), true)
 	f.Fuzz(func(t *testing.T, data []byte, seals bool) {
 		if seals { // let the fuzzer past the checksums
-			var sealed []byte
+			var lines []byte
 			for line := range bytes.SplitSeq(data, []byte("\n")) {
-				if text, ok := unseal(line); ok {
+				if text, ok := sealed.OpenLine(line); ok {
 					line = text
 				}
 				if len(line) > 0 {
-					line = bytes.TrimSuffix(line, []byte("}"))
-					sealed = append(sealed, sealBytes(line)...)
+					lines = append(lines, sealed.LineOf(line)...)
 				}
 			}
-			data = sealed
+			data = lines
 		}
 		table, err := parse("fuzz", data)
 		if err != nil {

@@ -4,10 +4,10 @@
 //
 //	plan        config.json     what was asked for, and the counts fitted to --budget on the machine that began the run
 //	table       table.jsonl     latency of every operation of the space on this device
-//	supernet    supernet/       checkpoints and metrics.jsonl
+//	supernet    supernet/       checkpoints, metrics.jsonl, and from it metrics.csv and TensorBoard's events
 //	search      trace.jsonl     every evaluated network; accuracies.jsonl: their scores, for other searches of the same supernet;
 //	                            known.jsonl: with --from, the scores that the search began with
-//	finals      baseline/ control/ hand-scaled/ winner/: checkpoints, metrics.jsonl, result.json
+//	finals      baseline/ control/ hand-scaled/ winner/: likewise, result.json
 //	measuring   measured.json   the final networks in turns, and random ones against the table's predictions
 //	report      winner.txt winner.json winner.safetensors result.json report.html
 //

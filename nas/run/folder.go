@@ -25,7 +25,6 @@ const (
 	winnerJSON   = "winner.json"
 	winnerModel  = "winner.safetensors"
 	reportFile   = "report.html"
-	metricsFile  = "metrics.jsonl"
 	lockFile     = "lock"
 	measuredFile = "measured.json"
 	timesFile    = "times.json"

@@ -278,7 +278,7 @@ func TestTrain_ClassUniformSamplingIndexesOnceAndRepeats(t *testing.T) {
 		out := t.TempDir()
 		_, progress = output(t, Train, "--cityscapes", dir, "--class-uniform", share, "--size", "32x64", "--batch", "2", "--scratch-steps", "4", "--checks", "0",
 			"--arch", "k3e3.k3e3_k3e3.k3e3_k3e3.k3e3", "--threads", "2", "--out", out)
-		records, err := train.ReadLog(filepath.Join(out, metricsFile))
+		records, err := train.ReadLog(filepath.Join(out, train.MetricsFile))
 		if err != nil || len(records) == 0 {
 			t.Fatalf("%d records: %v", len(records), err)
 		}

@@ -16,9 +16,6 @@ import (
 	"github.com/segnas/segnas/nas/supernet"
 )
 
-// MetricsFile is the name of the metrics log in a training's folder.
-const MetricsFile = "metrics.jsonl"
-
 // Training is the training of one model: all that its end depends on, and where its state is kept.
 type Training struct {
 	Model supernet.Model // with the weights to begin with
@@ -91,14 +88,13 @@ func (w *Worker) Train(ctx context.Context, t Training) error {
 	if t.Begin != nil {
 		t.Begin(step)
 	}
-	path := filepath.Join(t.Folder, MetricsFile)
-	log, err := OpenLog(path, step)
+	log, err := OpenLog(t.Folder, step, t.About.Classes.Names)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
 	r := runningTraining{Training: t, worker: w, log: log, step: step, saved: time.Now(), logged: time.Now(), average: average}
-	if r.checked, err = lastCheck(path); err != nil {
+	if r.checked, err = lastCheck(filepath.Join(t.Folder, MetricsFile)); err != nil {
 		return err
 	}
 	if err := r.check(ctx); err != nil {
@@ -304,6 +300,9 @@ func (r *runningTraining) save() error {
 		c.Tensors = append(c.Tensors, averages...)
 	}
 	c.Model, c.Step, c.Seed, c.ConfigHash = r.About, r.step, r.Seed, r.ConfigHash
+	if err := r.log.Sync(); err != nil {
+		return err
+	}
 	if err := c.Save(r.Folder); err != nil {
 		return err
 	}

@@ -113,6 +113,7 @@ func TestTrain_ResumedIsBitEqualToUninterrupted(t *testing.T) {
 		if err != nil || len(records) != testSteps+2 {
 			t.Errorf("stopped after step %d and resumed, the log has %d records, %v", stop, len(records), err)
 		}
+		requireCurvesOfLog(t, folder)
 	}
 }
 
