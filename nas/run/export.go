@@ -187,10 +187,8 @@ func (o *exportOptions) network(context *gobind.Context) (export.Network, export
 		if err != nil {
 			return export.Network{}, about, err
 		}
-		for class := range o.classes {
-			about.Classes = append(about.Classes, fmt.Sprintf("class %d", class))
-			about.Colors = append(about.Colors, [3]int{class, class, class})
-		}
+		classes := described(data.NumberedClasses(o.classes))
+		about.Classes, about.Colors = classes.Names, classes.Colors
 	}
 	defer model.Close()
 	network, err := export.Of(model)

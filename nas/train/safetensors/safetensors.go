@@ -2,8 +2,8 @@
 // 8 bytes of header length (little endian), a JSON header, then the tensors' data, little endian and without gaps.
 //
 // Files written here carry a SHA-256 in the header's metadata, over the whole file with the digest's own 64 characters read
-// as zeros, so that a flipped byte anywhere, the header included, is found. Read takes only such files. All errors about a
-// file's contents are misuse.
+// as zeros, so that a flipped byte anywhere, the header included, is found. Unmarshal takes only such files, UnmarshalForeign those of
+// other writers. All errors about a file's contents are misuse.
 package safetensors
 
 import (
@@ -160,7 +160,12 @@ func Unmarshal(file []byte) (File, error) {
 		}
 		return File{}, misuse.Errorf("the checksum does not match: the file is damaged (stored %.12s..., computed %.12s...)", file[digestStart:digestEnd], want)
 	}
-	return parse(header, data)
+	return parse(header, data, func(_, is string) (*conversion, error) {
+		if is != dtype {
+			return nil, fmt.Errorf("only %s is read", dtype)
+		}
+		return conversions[dtype], nil
+	})
 }
 
 // claimedBytes is the end of the last tensor by a header that may be damaged; 0 when it cannot be read.
@@ -181,8 +186,10 @@ func split(header []byte) (metadata map[string]string, entries map[string]entry,
 	if err := json.Unmarshal(header, &raw); err != nil {
 		return nil, nil, misuse.Errorf("the header is not JSON (%v); the file is damaged", err)
 	}
-	if err := json.Unmarshal(raw["__metadata__"], &metadata); err != nil {
-		return nil, nil, misuse.Errorf("the header's metadata is not a set of texts (%v)", err)
+	if text, found := raw["__metadata__"]; found {
+		if err := json.Unmarshal(text, &metadata); err != nil {
+			return nil, nil, misuse.Errorf("the header's metadata is not a set of texts (%v)", err)
+		}
 	}
 	delete(raw, "__metadata__")
 	delete(metadata, "sha256")
@@ -197,7 +204,8 @@ func split(header []byte) (metadata map[string]string, entries map[string]entry,
 	return metadata, entries, nil
 }
 
-func parse(header, data []byte) (File, error) {
+// parse reads the tensors that wanted returns a conversion for; the others' bytes are passed over.
+func parse(header, data []byte, wanted func(name, dtype string) (*conversion, error)) (File, error) {
 	metadata, entries, err := split(header)
 	if err != nil {
 		return File{}, err
@@ -219,18 +227,17 @@ func parse(header, data []byte) (File, error) {
 		if err != nil {
 			return File{}, misuse.Errorf("tensor %.100q: %w", name, err)
 		}
-		if e.Dtype != dtype {
-			return File{}, misuse.Errorf("tensor %.100q is of type %.20q; only %s is read", name, e.Dtype, dtype)
+		c, err := wanted(name, e.Dtype)
+		if err != nil {
+			return File{}, misuse.Errorf("tensor %.100q is of type %.20q; %w", name, e.Dtype, err)
 		}
-		if e.Offsets[0] != at || e.Offsets[1]-at != bytesPer*n || e.Offsets[1] > int64(len(data)) {
+		if e.Offsets[0] != at || e.Offsets[1] < at || e.Offsets[1] > int64(len(data)) || (c != nil && e.Offsets[1]-at != c.bytes*n) {
 			return File{}, misuse.Errorf("tensor %.100q of shape %v claims bytes %d to %d of %d", name, e.Shape, e.Offsets[0], e.Offsets[1], len(data))
 		}
-		values := make([]float32, n)
-		for i := range values {
-			values[i] = math.Float32frombits(binary.LittleEndian.Uint32(data[at+bytesPer*int64(i):]))
+		if c != nil {
+			f.Tensors = append(f.Tensors, Tensor{Name: name, Shape: e.Shape, Data: c.all(data[at:e.Offsets[1]])})
 		}
 		at = e.Offsets[1]
-		f.Tensors = append(f.Tensors, Tensor{Name: name, Shape: e.Shape, Data: values})
 	}
 	if at != int64(len(data)) {
 		return File{}, misuse.Errorf("%d bytes follow the last tensor", int64(len(data))-at)
