@@ -2,7 +2,6 @@ package report
 
 import (
 	"bytes"
-	"cmp"
 	_ "embed"
 	"encoding/base64"
 	"fmt"
@@ -11,13 +10,12 @@ import (
 	"image/color"
 	"image/png"
 	"math"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	xdraw "golang.org/x/image/draw"
 
+	"github.com/segnas/segnas/nas/durable"
 	"github.com/segnas/segnas/nas/latency"
 )
 
@@ -110,24 +108,7 @@ func Write(path string, r Report) error {
 	if err := pageTemplate.Execute(&text, &p); err != nil {
 		return fmt.Errorf("report %s: %w", path, err)
 	}
-	if err := replaceFile(path, text.Bytes()); err != nil {
-		return fmt.Errorf("report: %w", err)
-	}
-	return nil
-}
-
-// replaceFile puts a finished file in the place of path.
-func replaceFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".report-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // fails, as it should, once the file is renamed
-	_, err = f.Write(data)
-	if err = cmp.Or(err, f.Chmod(0o644), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return durable.Replace(path, text.Bytes())
 }
 
 func (p *page) addTable() error {

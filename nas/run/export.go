@@ -11,6 +11,7 @@ import (
 
 	"github.com/segnas/segnas/gobind"
 	"github.com/segnas/segnas/nas/data"
+	"github.com/segnas/segnas/nas/durable"
 	"github.com/segnas/segnas/nas/export"
 	"github.com/segnas/segnas/nas/misuse"
 	"github.com/segnas/segnas/nas/space"
@@ -129,29 +130,24 @@ func (o *exportOptions) write(ctx context.Context, device *gobind.Context, n exp
 	}
 	file := model.Marshal()
 	e.Bytes = len(file)
-	temp := o.out + ".tmp"
-	defer os.Remove(temp) // it is gone after the renaming
-	if err := os.WriteFile(temp, file, 0o644); err != nil {
-		return e, misuse.Errorf("--out: %w", err)
-	}
-	if o.verify {
-		v, err := o.verified(ctx, device, n, temp, progress)
-		if err != nil {
-			return e, err
+	var failed error
+	err = durable.ReplaceAfter(o.out, file, func(temp string) error {
+		if o.verify {
+			e.Verification, failed = o.verified(ctx, device, n, temp, progress)
 		}
-		e.Verification = &v
-	}
-	if err := os.Rename(temp, o.out); err != nil {
+		return failed
+	})
+	if failed == nil && err != nil {
 		return e, misuse.Errorf("--out: %w", err)
 	}
-	return e, nil
+	return e, failed
 }
 
 // verified reads a file back and compares what it computes with the session. A disagreement is an error.
-func (o *exportOptions) verified(ctx context.Context, device *gobind.Context, n export.Network, path string, progress io.Writer) (export.Verification, error) {
+func (o *exportOptions) verified(ctx context.Context, device *gobind.Context, n export.Network, path string, progress io.Writer) (*export.Verification, error) {
 	file, err := os.ReadFile(path)
 	if err != nil {
-		return export.Verification{}, fmt.Errorf("read back: %w", err)
+		return nil, fmt.Errorf("read back: %w", err)
 	}
 	bar := NewProgress(progress, "verify", "nodes", 0, 0)
 	v, err := export.Verify(ctx, device, file, n, rand.New(rand.NewPCG(o.seed, verifiedPicture)), func(done, total int) {
@@ -159,13 +155,13 @@ func (o *exportOptions) verified(ctx context.Context, device *gobind.Context, n 
 		bar.Set(done, "")
 	})
 	if err != nil {
-		return v, fmt.Errorf("verify: %w", err)
+		return nil, fmt.Errorf("verify: %w", err)
 	}
 	bar.Finish("")
 	if !v.Agrees {
-		return v, fmt.Errorf("the file and the library disagree: %v", v)
+		return nil, fmt.Errorf("the file and the library disagree: %v", v)
 	}
-	return v, nil
+	return &v, nil
 }
 
 // network reads or draws the network to export, and completes the size.

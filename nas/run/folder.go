@@ -1,6 +1,7 @@
 package run
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -12,7 +13,9 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/segnas/segnas/nas/durable"
 	"github.com/segnas/segnas/nas/misuse"
+	"github.com/segnas/segnas/nas/sealed"
 )
 
 // The files of a run folder. Each training has a folder of its own in it, with its checkpoints and metrics.
@@ -77,14 +80,14 @@ func (f *folder) sub(name string) (string, error) {
 	return path, nil
 }
 
-// readJSON reads a file written by writeJSON. A file that is not there is fs.ErrNotExist, one that is no such JSON is misuse.
+// readJSON reads a file written by writeJSON. A file that is not there is fs.ErrNotExist, one that is no such JSON, or a damaged one, is misuse.
 func readJSON(path string, v any) error {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if err == nil {
-		err = json.Unmarshal(text, v)
+		err = openJSON(text, v)
 	}
 	if err != nil {
 		return misuse.Errorf("%s: %w; remove it to make it anew", path, err)
@@ -92,39 +95,37 @@ func readJSON(path string, v any) error {
 	return nil
 }
 
-// writeJSON replaces a file by v as JSON, at once and durably.
+// openJSON reads a sealed file. Older versions did not seal files: then one must hold known fields alone, so that a damaged seal is no old file.
+func openJSON(text []byte, v any) error {
+	if body, ok := sealed.OpenFile(text); ok {
+		return json.Unmarshal(body, v)
+	}
+	if sealed.Claims(text) {
+		return errors.New("the file is damaged: its checksum does not hold")
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	err := d.Decode(v)
+	if err == nil && len(bytes.TrimSpace(text[d.InputOffset():])) > 0 {
+		err = errors.New("more follows its JSON")
+	}
+	if err != nil {
+		return fmt.Errorf("the file is damaged or of another version (%w)", err)
+	}
+	return nil
+}
+
+// writeJSON replaces a file by v as sealed JSON, at once and durably.
 func writeJSON(path string, v any) error {
 	text, err := jsonText(v)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return replaceFile(path, text)
+	return durable.Replace(path, text)
 }
 
-func jsonText(v any) ([]byte, error) {
-	text, err := json.MarshalIndent(v, "", "  ")
-	return append(text, '\n'), err
-}
-
-// replaceFile writes a file at once and durably: a reader finds the old content or the new one.
-func replaceFile(path string, content []byte) error {
-	temp := path + ".tmp"
-	file, err := os.Create(temp)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(content)
-	if err == nil {
-		err = file.Sync()
-	}
-	if closeErr := file.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return os.Rename(temp, path)
-}
+// jsonText is what writeJSON writes.
+func jsonText(v any) ([]byte, error) { return sealed.File(v) }
 
 // finished reads what a finished stage left behind; false when it is not finished.
 func finished(path string, v any) (bool, error) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/segnas/segnas/nas/durable"
 	"github.com/segnas/segnas/nas/latency"
 	"github.com/segnas/segnas/nas/misuse"
 	"github.com/segnas/segnas/nas/space"
@@ -151,14 +152,14 @@ func (p *pipeline) bring(name, into string, last string, text []byte) error {
 		if err != nil {
 			return misuse.Errorf("--from: %w", err)
 		}
-		if err := replaceFile(p.folder.file(into, file), content); err != nil {
+		if err := durable.Replace(p.folder.file(into, file), content); err != nil {
 			return err
 		}
 	}
 	if last == "" {
 		return nil
 	}
-	return replaceFile(p.folder.file(into, last), text)
+	return durable.Replace(p.folder.file(into, last), text)
 }
 
 // bringSupernet copies the source's supernet.

@@ -67,20 +67,20 @@ func TestImport_NamesWhatIsWrongAndWritesNothing(t *testing.T) {
 	model, folder := filepath.Join(run, winnerModel), t.TempDir()
 	out := filepath.Join(folder, "out.safetensors")
 	for want, args := range map[string][]string{
-		"one of the two":                    {"--out", out},
-		"--out":                             {"--torch", model},
-		`"keras" is not known`:              {"--torch", model, "--out", out, "--layout", "keras"},
-		"one for each of the 3 stages":      {"--torch", torchFile("f32.pth"), "--out", out, "--strides", "1,2"},
-		"stride 3; 1 or 2":                  {"--torch", torchFile("f32.pth"), "--out", out, "--strides", "1,2,3"},
-		"no such file":                      {"--torch", filepath.Join(folder, "none"), "--out", out},
-		"is a directory":                    {"--torch", folder, "--out", out},
-		"tensor head.classifier.weight":     {"--torch", model, "--out", out}, // a checkpoint of ours has other shapes
-		"it is truncated or of another":     {"--torch", os.DevNull, "--out", out},
-		"holds a supernet":                  {"--to-torch", filepath.Join(run, supernetName, train.CheckpointFile), "--out", out},
-		"has 2 classes and the network":     {"--torch", torchFile("f32.pth"), "--out", out, "--classes-from", drawFolder(t)},
-		"--classes-from: stat":              {"--torch", torchFile("f32.pth"), "--out", out, "--classes-from", filepath.Join(folder, "none")},
-		"go with --torch":                   {"--to-torch", model, "--out", out, "--size", "8x8"},
-		"--out: checkpoint: open " + folder: {"--to-torch", model, "--out", filepath.Join(folder, "none", "x")},
+		"one of the two":                {"--out", out},
+		"--out":                         {"--torch", model},
+		`"keras" is not known`:          {"--torch", model, "--out", out, "--layout", "keras"},
+		"one for each of the 3 stages":  {"--torch", torchFile("f32.pth"), "--out", out, "--strides", "1,2"},
+		"stride 3; 1 or 2":              {"--torch", torchFile("f32.pth"), "--out", out, "--strides", "1,2,3"},
+		"no such file":                  {"--torch", filepath.Join(folder, "none"), "--out", out},
+		"is a directory":                {"--torch", folder, "--out", out},
+		"tensor head.classifier.weight": {"--torch", model, "--out", out}, // a checkpoint of ours has other shapes
+		"it is truncated or of another": {"--torch", os.DevNull, "--out", out},
+		"holds a supernet":              {"--to-torch", filepath.Join(run, supernetName, train.CheckpointFile), "--out", out},
+		"has 2 classes and the network": {"--torch", torchFile("f32.pth"), "--out", out, "--classes-from", drawFolder(t)},
+		"--classes-from: stat":          {"--torch", torchFile("f32.pth"), "--out", out, "--classes-from", filepath.Join(folder, "none")},
+		"go with --torch":               {"--to-torch", model, "--out", out, "--size", "8x8"},
+		"--out: writing " + folder:      {"--to-torch", model, "--out", filepath.Join(folder, "none", "x")},
 	} {
 		requireMisuse(t, Import, args, want)
 	}

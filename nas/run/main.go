@@ -38,6 +38,20 @@ func Main(tool Tool) {
 	os.Exit(Exit(tool(ctx, os.Args[1:], Streams{os.Stdout, os.Stderr}), os.Stderr))
 }
 
+// ofTheDisk reports whether a file could not be read or written for a reason that its owner can mend: no right, something else in its
+// place. The error names the file.
+func ofTheDisk(err error) bool {
+	for _, reason := range []error{
+		syscall.EFBIG, syscall.EROFS, syscall.EACCES, syscall.EPERM, syscall.EISDIR, syscall.ENOTDIR, syscall.EEXIST,
+		syscall.ENOTEMPTY, syscall.ENAMETOOLONG, syscall.ELOOP,
+	} {
+		if errors.Is(err, reason) {
+			return true
+		}
+	}
+	return false
+}
+
 // Exit prints an error as one line and returns its exit code. A request for help is no error.
 func Exit(err error, stderr io.Writer) int {
 	switch {
@@ -49,7 +63,10 @@ func Exit(err error, stderr io.Writer) int {
 	case gobind.StatusOf(err) == gobind.NoKernel:
 		fmt.Fprintf(stderr, "error: %v; this device cannot do it yet, --device cpu can\n", err)
 		return ExitMisuse
-	case misuse.Is(err):
+	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT):
+		fmt.Fprintf(stderr, "error: %v; make room, and the same command goes on\n", err)
+		return ExitMisuse
+	case misuse.Is(err) || ofTheDisk(err):
 		fmt.Fprintf(stderr, "error: %v\n", err)
 		return ExitMisuse
 	default:

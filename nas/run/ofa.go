@@ -5,6 +5,7 @@ import (
 	"io"
 	"math/rand/v2"
 
+	"github.com/segnas/segnas/nas/durable"
 	"github.com/segnas/segnas/nas/latency"
 	"github.com/segnas/segnas/nas/misuse"
 	"github.com/segnas/segnas/nas/search"
@@ -30,7 +31,7 @@ func exportOFA(t *latency.Table, path string, s Streams) error {
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(path, text); err != nil {
+	if err := durable.Replace(path, text); err != nil {
 		return misuse.Errorf("--export-ofa: %w", err)
 	}
 	fmt.Fprintf(s.Err, "wrote %s\n", path)

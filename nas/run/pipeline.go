@@ -78,13 +78,19 @@ func (p *pipeline) stage(name string, part func() (detail string, err error)) er
 	}
 	times[i].Took += time.Since(began)
 	times[i].Detail = cmp.Or(detail, times[i].Detail)
-	return writeJSON(p.folder.file(timesFile), times)
+	return writeJSON(p.folder.file(timesFile), account{times})
+}
+
+// account is the run folder's times.json.
+type account struct {
+	Stages []stageTime `json:"stages"`
 }
 
 // stageTimes reads the run folder's account.
-func (p *pipeline) stageTimes() (times []stageTime, err error) {
-	_, err = finished(p.folder.file(timesFile), &times)
-	return times, err
+func (p *pipeline) stageTimes() ([]stageTime, error) {
+	var a account
+	_, err := finished(p.folder.file(timesFile), &a)
+	return a.Stages, err
 }
 
 // fillTable measures what the folder's latency table lacks, after it was begun with the given one, if any.

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/segnas/segnas/gobind"
+	"github.com/segnas/segnas/nas/durable"
 	"github.com/segnas/segnas/nas/misuse"
 	"github.com/segnas/segnas/nas/search"
 	"github.com/segnas/segnas/nas/supernet"
@@ -231,7 +232,7 @@ func (p *pipeline) keepWinner(r Result, f *finalNetwork) error {
 	if err := c.SaveFile(p.folder.file(winnerModel)); err != nil {
 		return err
 	}
-	if err := replaceFile(p.folder.file(winnerText), []byte(f.Arch.String()+"\n")); err != nil {
+	if err := durable.Replace(p.folder.file(winnerText), []byte(f.Arch.String()+"\n")); err != nil {
 		return err
 	}
 	if err := writeJSON(p.folder.file(winnerJSON), named(r, winnerName)); err != nil {
@@ -249,5 +250,5 @@ func (f *folder) begin(table string) error {
 	if err != nil {
 		return misuse.Errorf("--table: %w", err)
 	}
-	return replaceFile(f.file(tableFile), content)
+	return durable.Replace(f.file(tableFile), content)
 }

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"image"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/segnas/segnas/gobind"
 	"github.com/segnas/segnas/nas/data"
+	"github.com/segnas/segnas/nas/durable"
 	"github.com/segnas/segnas/nas/misuse"
 	"github.com/segnas/segnas/nas/train"
 )
@@ -219,13 +221,9 @@ func stretched(labels []byte, h, w, toH, toW int) []byte {
 }
 
 func writePNG(path string, picture image.Image) error {
-	file, err := os.Create(path)
-	if err != nil {
-		return misuse.Errorf("%w", err)
-	}
-	if err := png.Encode(file, picture); err != nil {
-		file.Close()
+	var file bytes.Buffer
+	if err := png.Encode(&file, picture); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return file.Close()
+	return durable.Replace(path, file.Bytes())
 }

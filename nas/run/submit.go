@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/segnas/segnas/nas/data"
+	"github.com/segnas/segnas/nas/durable"
 	"github.com/segnas/segnas/nas/metrics"
 	"github.com/segnas/segnas/nas/misuse"
 	"github.com/segnas/segnas/nas/supernet"
@@ -264,7 +265,7 @@ func writeResult(path string, labels []byte, h, w int, classes data.Classes) err
 	if err := png.Encode(&file, picture); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return replaceFile(path, file.Bytes())
+	return durable.Replace(path, file.Bytes())
 }
 
 // checkResults scores the files as they were written.

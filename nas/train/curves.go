@@ -61,6 +61,7 @@ func (c *curves) replaceTable(path string, list []Record) (*os.File, error) {
 	}
 	if err != nil {
 		file.Close()
+		os.Remove(temp)
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return file, nil

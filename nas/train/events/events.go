@@ -59,6 +59,7 @@ func Replace(folder string, list []Event) (*Writer, error) {
 	}
 	if err != nil {
 		file.Close()
+		os.Remove(temp)
 		return nil, fmt.Errorf("event file: %w", err)
 	}
 	return &Writer{file}, nil

@@ -2,11 +2,10 @@ package safetensors
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
+	"github.com/segnas/segnas/nas/durable"
 	"github.com/segnas/segnas/nas/misuse"
 )
 
@@ -33,44 +32,19 @@ func WriteFile(path, previous string, f File) error {
 	if err != nil {
 		return err
 	}
-	temp := path + ".tmp"
-	if err := writeSynced(temp, bytes); err != nil {
-		return err
-	}
-	if previous != "" {
-		if err := keep(path, previous); err != nil {
-			return err
+	return durable.ReplaceAfter(path, bytes, func(string) error {
+		if previous == "" {
+			return nil
 		}
-	}
-	if err := os.Rename(temp, path); err != nil {
-		return fmt.Errorf("checkpoint: %w", err)
-	}
-	return syncFolder(filepath.Dir(path))
-}
-
-func writeSynced(path string, bytes []byte) error {
-	file, err := os.Create(path)
-	if err != nil {
-		return fmt.Errorf("checkpoint: %w", err)
-	}
-	_, err = file.Write(bytes)
-	if err == nil {
-		err = file.Sync()
-	}
-	if closeErr := file.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return fmt.Errorf("checkpoint: %w", err)
-	}
-	return nil
+		return keep(path, previous)
+	})
 }
 
 // keep makes previous another name of path's file. A second hard link, renamed over the last previous one, leaves path in place.
 func keep(path, previous string) error {
 	temp := previous + ".tmp"
 	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("checkpoint: %w", err)
+		return err
 	}
 	err := os.Link(path, temp)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -79,20 +53,5 @@ func keep(path, previous string) error {
 	if err != nil { // a file system without hard links: for a moment only previous exists, which readers fall back to
 		temp = path
 	}
-	if err := os.Rename(temp, previous); err != nil {
-		return fmt.Errorf("checkpoint: %w", err)
-	}
-	return nil
-}
-
-func syncFolder(path string) error {
-	folder, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("checkpoint: %w", err)
-	}
-	defer folder.Close()
-	if err := folder.Sync(); err != nil {
-		return fmt.Errorf("checkpoint: %w", err)
-	}
-	return nil
+	return os.Rename(temp, previous)
 }
