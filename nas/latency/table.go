@@ -52,9 +52,6 @@ func Open(path string, setup Setup) (*Table, error) {
 func Read(path string) (*Table, error) {
 	t, err := read(path)
 	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			err = misuse.Errorf("%w", err)
-		}
 		return nil, err
 	}
 	if t.setup.Identity.Library == "" {
@@ -70,7 +67,7 @@ func newTable(path string, setup Setup) *Table {
 func read(path string) (*Table, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("latency table: %w", err)
+		return nil, misuse.Errorf("latency table: %w", err)
 	}
 	return parse(path, data)
 }

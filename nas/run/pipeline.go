@@ -11,6 +11,7 @@ import (
 
 	"github.com/segnas/segnas/nas/data"
 	"github.com/segnas/segnas/nas/latency"
+	"github.com/segnas/segnas/nas/misuse"
 	"github.com/segnas/segnas/nas/search"
 	"github.com/segnas/segnas/nas/space"
 	"github.com/segnas/segnas/nas/supernet"
@@ -102,6 +103,10 @@ func (p *pipeline) fillTable(ctx context.Context) error {
 	}
 	if p.table, err = latency.Open(p.folder.file(tableFile), setup); err != nil {
 		return err
+	}
+	if n := len(p.table.Missing(p.cfg.Space)); n > 0 && p.folder.has(traceFile) { // measured anew, costs would no longer be those in the trace
+		return misuse.Errorf("%s lacks %d entries that the search in %s was made with: it was cut off, or is of another version of the library; "+
+			"restore it, or remove both to measure and search afresh", p.table.Path(), n, p.folder.file(traceFile))
 	}
 	if err := fillTable(ctx, p.table, p.machine, p.cfg.Space, p.cfg.TableRounds, p.streams); err != nil {
 		return err
