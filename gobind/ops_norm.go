@@ -88,3 +88,20 @@ func (s *Stream) UpsampleBackward(dy Tensor, mode Resize, dx Tensor) error {
 	}
 	return s.leave(C.segnas_upsample_backward(s.c, s.arg(0, &dy), C.int32_t(mode), s.arg(1, &dx), s.errAt()))
 }
+
+// AvgPoolForward averages x [N,H,W,C] over the bins of y [N,b,b',C], 1 <= b <= H, 1 <= b' <= W: bin i holds rows floor(i H/b) to ceil((i+1) H/b),
+// the latter not included, and columns likewise (adaptive average pooling; Zhao et al. 2017, section 3.2).
+func (s *Stream) AvgPoolForward(x, y Tensor) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	return s.leave(C.segnas_avg_pool_forward(s.c, s.arg(0, &x), s.arg(1, &y), s.errAt()))
+}
+
+// AvgPoolBackward computes dx from dy.
+func (s *Stream) AvgPoolBackward(dy, dx Tensor) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	return s.leave(C.segnas_avg_pool_backward(s.c, s.arg(0, &dy), s.arg(1, &dx), s.errAt()))
+}

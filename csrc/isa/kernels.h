@@ -9,6 +9,7 @@
 #include "../ops/ktransform/ktransform.h"
 #include "../ops/loss/loss.h"
 #include "../ops/optimiser/optimiser.h"
+#include "../ops/pool/pool.h"
 #include "../ops/pwconv/pwconv.h"
 #include "../ops/upsample/upsample.h"
 
@@ -24,6 +25,7 @@ struct Kernels {
   KtransformKernels ktransform;
   LossKernels loss;
   OptimiserKernels optimiser;
+  PoolKernels pool;
   PwconvKernels pwconv;
   UpsampleKernels upsample;
   const Bf16Kernels *bf16;  // of plain C++; nullptr elsewhere: see bf16_kernels_of

@@ -9,9 +9,10 @@
 #include "../ops/ktransform/ktransform.inl.h"
 #include "../ops/loss/loss.inl.h"
 #include "../ops/optimiser/optimiser.inl.h"
+#include "../ops/pool/pool.inl.h"
 #include "../ops/pwconv/pwconv.inl.h"
 #include "../ops/upsample/upsample.inl.h"
 
 static constexpr Kernels make_table(Isa isa, const Bf16Kernels *bf16) {
-  return {isa, kLanes, kBatchnorm, kConv3x3, kDwconv, kElementwise, kKtransform, kLoss, kOptimiser, kPwconv, kUpsample, bf16};
+  return {isa, kLanes, kBatchnorm, kConv3x3, kDwconv, kElementwise, kKtransform, kLoss, kOptimiser, kPool, kPwconv, kUpsample, bf16};
 }

@@ -16,6 +16,7 @@ void add_ktransform(std::vector<Function> &functions);
 void add_loss(std::vector<Function> &functions);
 void add_norm(std::vector<Function> &functions);
 void add_optimiser(std::vector<Function> &functions);
+void add_pool(std::vector<Function> &functions);
 void add_pwconv(std::vector<Function> &functions);
 void add_upsample(std::vector<Function> &functions);
 
@@ -26,18 +27,19 @@ void prove_elementwise(GradientProof &proof);
 void prove_ktransform(GradientProof &proof);
 void prove_loss(GradientProof &proof);
 void prove_norm(GradientProof &proof);
+void prove_pool(GradientProof &proof);
 void prove_pwconv(GradientProof &proof);
 void prove_upsample(GradientProof &proof);
 
 inline std::vector<Function> all_functions() {
   std::vector<Function> functions;
-  for (auto add : {add_conv3x3, add_dwconv, add_pwconv, add_ktransform, add_batchnorm, add_norm, add_elementwise, add_upsample, add_loss, add_optimiser})
+  for (auto add : {add_conv3x3, add_dwconv, add_pwconv, add_ktransform, add_batchnorm, add_norm, add_elementwise, add_upsample, add_pool, add_loss, add_optimiser})
     add(functions);
   return functions;
 }
 
 inline void prove_all(GradientProof &proof) {
-  for (auto prove : {prove_conv3x3, prove_dwconv, prove_pwconv, prove_ktransform, prove_batchnorm, prove_norm, prove_elementwise, prove_upsample, prove_loss})
+  for (auto prove : {prove_conv3x3, prove_dwconv, prove_pwconv, prove_ktransform, prove_batchnorm, prove_norm, prove_elementwise, prove_upsample, prove_pool, prove_loss})
     prove(proof);
 }
 

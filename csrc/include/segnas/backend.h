@@ -17,7 +17,7 @@ extern "C" {
 #endif
 
 /* Moves on with every change of this file or of an operation's signature. */
-#define SEGNAS_BACKEND_VERSION 3
+#define SEGNAS_BACKEND_VERSION 4
 
 /* What the host lends to a plug-in for the process's life. */
 typedef struct segnas_host {
@@ -68,6 +68,8 @@ typedef struct segnas_backend_ops {
   segnas_status (*upsample_forward)(void *stream, const segnas_tensor *x, int32_t mode, const segnas_tensor *y, segnas_error *err);
   segnas_status (*upsample_add_forward)(void *stream, const segnas_tensor *x, const segnas_tensor *a, int32_t mode, const segnas_tensor *y, segnas_error *err);
   segnas_status (*upsample_backward)(void *stream, const segnas_tensor *dy, int32_t mode, const segnas_tensor *dx, segnas_error *err);
+  segnas_status (*avg_pool_forward)(void *stream, const segnas_tensor *x, const segnas_tensor *y, segnas_error *err);
+  segnas_status (*avg_pool_backward)(void *stream, const segnas_tensor *dy, const segnas_tensor *dx, segnas_error *err);
   segnas_status (*cross_entropy)(void *stream, const segnas_tensor *logits, const segnas_tensor *labels, int32_t ignore, const segnas_tensor *class_weights, float scale, const segnas_tensor *result, const segnas_tensor *dlogits, segnas_error *err);
   segnas_status (*argmax)(void *stream, const segnas_tensor *logits, const segnas_tensor *labels, segnas_error *err);
   segnas_status (*confusion)(void *stream, const segnas_tensor *truth, const segnas_tensor *predicted, int32_t ignore, const segnas_tensor *counts, segnas_error *err);

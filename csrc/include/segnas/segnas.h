@@ -240,6 +240,17 @@ SEGNAS_API segnas_status segnas_upsample_add_forward(segnas_stream *s, const seg
 /* dx = transpose of the upsampling applied to dy (overwrites). */
 SEGNAS_API segnas_status segnas_upsample_backward(segnas_stream *s, const segnas_tensor *dy, int32_t mode, const segnas_tensor *dx, segnas_error *err);
 
+/* ---------------------------------------------------------------- pooling
+ * Adaptive average pooling to b x b' bins, 1 <= b <= H, 1 <= b' <= W: of pyramid pooling (Zhao et al. 2017, section 3.2), and with one bin the image
+ * pooling of Chen et al. 2017. Bin i averages rows floor(i H/b) to ceil((i+1) H/b), the latter not included, columns likewise (as PyTorch's
+ * adaptive_avg_pool2d); where b does not divide H neighbours share a row. Bins have the same counts on every backend; sums are float32 over
+ * blocks, the blocks' in double. */
+
+/* x [N,H,W,C], y [N,b,b',C]. */
+SEGNAS_API segnas_status segnas_avg_pool_forward(segnas_stream *s, const segnas_tensor *x, const segnas_tensor *y, segnas_error *err);
+/* dx [N,H,W,C] = transpose of the pooling applied to dy [N,b,b',C] (overwrites). */
+SEGNAS_API segnas_status segnas_avg_pool_backward(segnas_stream *s, const segnas_tensor *dy, const segnas_tensor *dx, segnas_error *err);
+
 /* ---------------------------------------------------------------- loss and evaluation
  * logits [N,h,w,K], K <= 64, are upsampled bilinearly to the labels' size N,H,W inside the kernel; full-size logits never exist.
  * labels u8 [N,H,W]; the value ignore (0..255) takes no part; any other label >= K is SEGNAS_INVALID_ARGUMENT (the outputs are then
