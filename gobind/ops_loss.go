@@ -16,6 +16,16 @@ func (s *Stream) CrossEntropy(logits, labels Tensor, ignore int, classWeights Te
 		s.arg(2, &classWeights), C.float(scale), s.arg(3, &result), s.arg(4, &dlogits), s.errAt()))
 }
 
+// Distillation computes the mean cross-entropy of softmax(logits) against softmax(teacher), both F32 [N,h,w,K], over the N h w positions (in place
+// distillation: Yu & Huang 2019, section 3.3). result (F64 [2]) receives the loss and the number of positions; dlogits, which may be left out, scale
+// times the gradient.
+func (s *Stream) Distillation(logits, teacher Tensor, scale float32, result, dlogits Tensor) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	return s.leave(C.segnas_distillation(s.c, s.arg(0, &logits), s.arg(1, &teacher), C.float(scale), s.arg(2, &result), s.arg(3, &dlogits), s.errAt()))
+}
+
 // Argmax writes the best class of the upsampled logits [N,h,w,K] to labels [N,H,W] (U8), the least among equals.
 func (s *Stream) Argmax(logits, labels Tensor) error {
 	if err := s.enter(); err != nil {

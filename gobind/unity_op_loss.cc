@@ -1,3 +1,5 @@
 //go:build !segnas_system
 
+#include "../csrc/ops/loss/checks.cc"
+#include "../csrc/ops/loss/distillation.cc"
 #include "../csrc/ops/loss/loss.cc"

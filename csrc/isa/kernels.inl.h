@@ -8,6 +8,7 @@
 #include "../ops/elementwise/elementwise.inl.h"
 #include "../ops/ktransform/ktransform.inl.h"
 #include "../ops/loss/loss.inl.h"
+#include "../ops/loss/distillation.inl.h"
 #include "../ops/optimiser/optimiser.inl.h"
 #include "../ops/pool/pool.inl.h"
 #include "../ops/pwconv/pwconv.inl.h"

@@ -2,64 +2,18 @@
 
 #include "../ops/loss/ref.h"
 #include "functions.h"
+#include "loss_case.h"
 
 namespace segnas::check {
 namespace {
-constexpr int32_t kIgnore = 255;
-// Roundings of exp and log, of the maximum's subtraction and of the class's and the pixel's weight.
-constexpr int64_t kSoftmaxRoundings = 8;
-
-struct Case {
-  int64_t n, h, w, classes, rows, columns;
-  int32_t weights, gradient;
-  double range;
-  int64_t ignored;
-  ref::LossShape shape() const { return {n, h, w, classes, rows, columns}; }
-  std::vector<int64_t> logits() const { return {n, h, w, classes}; }
-  std::vector<int64_t> labels() const { return {n, rows, columns}; }
-  std::string text() const {
-    char line[160];
-    std::snprintf(line, sizeof line, "%dx%dx%dx%d->%dx%d weights %d gradient %d range %g ignored %d/8", int(n), int(h), int(w), int(classes),
-                  int(rows), int(columns), weights, gradient, range, int(ignored));
-    return line;
-  }
-};
-
-const Case kCases[] = {
-#define SEGNAS_CASE(...) {__VA_ARGS__},
-#include "../ops/loss/cases.inc"
-#undef SEGNAS_CASE
-};
-
 // Confusion takes more classes than logits have.
-const Case kConfusionCases[] = {
+const LossCase kConfusionCases[] = {
 #define SEGNAS_CASE(...) {__VA_ARGS__},
 #include "../ops/loss/cases.inc"
 #undef SEGNAS_CASE
     {1, 1, 1, 111, 60, 75, 0, 0, 1, 1},
     {1, 1, 1, 256, 70, 90, 0, 0, 1, 1},
 };
-
-Case draw(Random &r) {
-  static const double kRanges[] = {1, 3, 10, 100};
-  return {r.integer(1, 2),  r.integer(1, 8),          r.integer(1, 12),         r.integer(1, 64), r.integer(1, 40),
-          r.integer(1, 50), int32_t(r.integer(0, 1)), int32_t(r.integer(0, 1)), r.pick(kRanges),  r.integer(0, 8)};
-}
-
-Argument logits_of(const Case &c) {
-  Argument a{"logits", Kind::kPixels, Role::kIn, c.logits()};
-  a.low = -c.range;
-  a.high = c.range;
-  a.special = Special::kNone;
-  return a;
-}
-
-Argument labels_of(const char *name, Role role, const Case &c) {
-  Argument a{name, Kind::kLabels, role, c.labels()};
-  a.dtype = SEGNAS_U8;
-  a.element = [c](Random &r) { return double(r.integer(1, 8) <= c.ignored ? kIgnore : r.integer(0, c.classes - 1)); };
-  return a;
-}
 
 Expected expected_result(const ref::CrossEntropy &exact, int64_t extra) {
   Expected loss = expected_sums({exact.loss}, extra);
@@ -69,7 +23,7 @@ Expected expected_result(const ref::CrossEntropy &exact, int64_t extra) {
   return expected;
 }
 
-Problem cross_entropy(const Case &c) {
+Problem cross_entropy(const LossCase &c) {
   constexpr float kScale = 0.4f;
   auto call = [](int32_t ignore) -> Call {
     return [=](segnas_stream *s, const segnas_tensor *const *t, segnas_error *err) {
@@ -97,7 +51,7 @@ Problem cross_entropy(const Case &c) {
 }
 
 // Any class within the bound of the best, or on integers that are resized exactly, the least of the best.
-Expected best_classes(const Case &c, bool exact, const std::vector<double> &logits) {
+Expected best_classes(const LossCase &c, bool exact, const std::vector<double> &logits) {
   Expected expected;
   auto right = std::make_shared<std::vector<std::vector<bool>>>();
   std::vector<ref::Sum> z;
@@ -118,7 +72,7 @@ Expected best_classes(const Case &c, bool exact, const std::vector<double> &logi
 
 bool power_of_two_multiple(int64_t small, int64_t large) { return large % small == 0 && ((large / small) & (large / small - 1)) == 0; }
 
-Problem argmax(const Case &c) {
+Problem argmax(const LossCase &c) {
   Problem p{c.text(),
             {logits_of(c), labels_of("labels", Role::kOut, c)},
             [](segnas_stream *s, const segnas_tensor *const *t, segnas_error *err) { return segnas_argmax(s, t[0], t[1], err); },
@@ -131,7 +85,7 @@ Problem argmax(const Case &c) {
   return p;
 }
 
-Problem confusion(const Case &c) {
+Problem confusion(const LossCase &c) {
   auto call = [](int32_t ignore) -> Call {
     return [=](segnas_stream *s, const segnas_tensor *const *t, segnas_error *err) { return segnas_confusion(s, t[0], t[1], ignore, t[2], err); };
   };
@@ -149,27 +103,19 @@ Problem confusion(const Case &c) {
   p.refusals = {{"ignore 256", call(256)}, {"ignore -1", call(-1)}};
   return p;
 }
-
-// A label that is no class, in an otherwise legal problem.
-Problem with_wrong_label(Problem problem, size_t argument, double label) {
-  problem.text += std::string(" with a label ") + std::to_string(int(label)) + " in " + problem.arguments[argument].name;
-  problem.adjust = [argument, label](Values &v) { v[argument].back() = label; };
-  problem.clobbers = true;
-  return problem;
-}
 }  // namespace
 
 void add_loss(std::vector<Function> &functions) {
-  add_functions(functions, "loss", kCases, draw, SameBits::kNowhere, {{"cross_entropy", cross_entropy}});
-  Case too_many = kCases[0];
+  add_functions(functions, "loss", kLossCases, draw_loss, SameBits::kNowhere, {{"cross_entropy", cross_entropy}});
+  LossCase too_many = kLossCases[0];
   too_many.classes = 65;
-  functions.back().illegal = {cross_entropy(too_many), with_wrong_label(cross_entropy(kCases[0]), 1, double(kCases[0].classes)),
-                              with_wrong_label(cross_entropy(kCases[0]), 1, 254)};
-  add_functions(functions, "loss", kCases, draw, SameBits::kOnEveryBackend, {{"argmax", argmax}});
+  functions.back().illegal = {cross_entropy(too_many), with_wrong_label(cross_entropy(kLossCases[0]), 1, double(kLossCases[0].classes)),
+                              with_wrong_label(cross_entropy(kLossCases[0]), 1, 254)};
+  add_functions(functions, "loss", kLossCases, draw_loss, SameBits::kOnEveryBackend, {{"argmax", argmax}});
   functions.back().illegal = {argmax(too_many)};
-  add_functions(functions, "loss", kConfusionCases, draw, SameBits::kOnEveryBackend, {{"confusion", confusion}});
-  functions.back().illegal = {with_wrong_label(confusion(kCases[0]), 0, double(kCases[0].classes)),
-                              with_wrong_label(confusion(kCases[0]), 1, double(kCases[0].classes))};
+  add_functions(functions, "loss", kConfusionCases, draw_loss, SameBits::kOnEveryBackend, {{"confusion", confusion}});
+  functions.back().illegal = {with_wrong_label(confusion(kLossCases[0]), 0, double(kLossCases[0].classes)),
+                              with_wrong_label(confusion(kLossCases[0]), 1, double(kLossCases[0].classes))};
 }
 
 void prove_loss(GradientProof &proof) {

@@ -260,6 +260,10 @@ SEGNAS_API segnas_status segnas_avg_pool_backward(segnas_stream *s, const segnas
  * NULL: all 1), and its gradient: dlogits = scale dL/dlogits (overwritten; dlogits may be NULL: loss alone). result f64 [2] receives L and
  * sum_p cw[y_p]; with no labelled pixel L = 0 and dlogits = 0. */
 SEGNAS_API segnas_status segnas_cross_entropy(segnas_stream *s, const segnas_tensor *logits, const segnas_tensor *labels, int32_t ignore, const segnas_tensor *class_weights, float scale, const segnas_tensor *result, const segnas_tensor *dlogits, segnas_error *err);
+/* Distillation from a teacher's logits (Hinton et al. 2015; from the largest network to those it shares weights with: Yu & Huang 2019, section 3.3): the mean
+ * over the P = N*h*w positions of -sum_k softmax(t)_k log softmax(z)_k. logits z and teacher t f32 [N,h,w,K], not enlarged. dlogits =
+ * scale (softmax(z) - softmax(t)) / P (overwritten; NULL: loss alone). result f64 [2] receives the loss and P. */
+SEGNAS_API segnas_status segnas_distillation(segnas_stream *s, const segnas_tensor *logits, const segnas_tensor *teacher, float scale, const segnas_tensor *result, const segnas_tensor *dlogits, segnas_error *err);
 /* labels[n,i,j] = argmax_k of the upsampled logits; the least k among equals. */
 SEGNAS_API segnas_status segnas_argmax(segnas_stream *s, const segnas_tensor *logits, const segnas_tensor *labels, segnas_error *err);
 /* counts i64 [K,K] += 1 at [truth, predicted] for every pixel whose truth is not ignore. Both u8, same shape; values < K else

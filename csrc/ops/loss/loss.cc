@@ -3,44 +3,12 @@
 
 #include <algorithm>
 
-#include "../../core/view.h"
+#include "checks.h"
 
 namespace segnas {
 namespace {
 
-constexpr int64_t kLabelPiece = 65536;
-
 segnas_status no_memory(const char *op, segnas_error *err) { return fail(err, SEGNAS_OUT_OF_MEMORY, "%s: no memory for scratch", op); }
-
-// Logits [N,h,w,K] and labels [N,H,W] that belong together; receives H and W.
-segnas_status check_logits(const segnas_stream *s, const char *op, const segnas_tensor *logits, Pixels *low, const segnas_tensor *labels, int64_t *h,
-                           int64_t *w, segnas_error *err) {
-  SEGNAS_TRY(check_pixels(s, op, "logits", logits, low, err));
-  SEGNAS_TRY(check_labels(s, op, "labels", labels, err));
-  if (logits->rank != 4) return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: logits has rank %d, should be 4 (N,H,W,K)", op, logits->rank);
-  if (low->channels > kMostClasses)
-    return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: %lld classes, should be at most %d", op, static_cast<long long>(low->channels), kMostClasses);
-  SEGNAS_TRY(check_equal(op, "labels' pictures", labels->shape[0], low->n, err));
-  *h = labels->shape[1];
-  *w = labels->shape[2];
-  if (std::max({*h, *w, low->h, low->w}) < kAxisLimit) return SEGNAS_OK;
-  return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: sizes should be below %lld", op, static_cast<long long>(kAxisLimit));
-}
-
-segnas_status check_ignore(const char *op, int32_t ignore, segnas_error *err) {
-  if (ignore >= 0 && ignore <= 255) return SEGNAS_OK;
-  return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: ignore is %d, should be 0 to 255", op, ignore);
-}
-
-// Adds each label's number to counts[256]. Four sub-counts, so that a run of equal labels does not wait for its own last store.
-void count_labels(const uint8_t *labels, int64_t n, int64_t *counts) {
-  uint32_t parts[4][256] = {};
-  int64_t i = 0;
-  for (; i + 4 <= n; i += 4)
-    for (int64_t j = 0; j < 4; j++) parts[j][labels[i + j]]++;
-  for (; i < n; i++) parts[0][labels[i]]++;
-  for (int v = 0; v < 256; v++) counts[v] += int64_t{parts[0][v]} + parts[1][v] + parts[2][v] + parts[3][v];
-}
 
 // Scratch of one cross_entropy.
 struct Workspace {
@@ -81,25 +49,12 @@ struct Workspace {
   }
 };
 
-// Numbers of the label values, in counts[0][256] (integers: the order does not matter).
-void count_all(segnas_stream *s, const uint8_t *labels, int64_t n, int64_t *counts) {
-  int threads = s->context->pool->threads();
-  std::fill_n(counts, threads * 256, 0);
-  s->context->pool->run((n + kLabelPiece - 1) / kLabelPiece, [&](int64_t piece, int worker) {
-    count_labels(labels + piece * kLabelPiece, std::min(kLabelPiece, n - piece * kLabelPiece), counts + worker * 256);
-  });
-  for (int worker = 1; worker < threads; worker++)
-    for (int v = 0; v < 256; v++) counts[v] += counts[worker * 256 + v];
-}
-
 // Fills the weights; total receives the sum of the class weights over the labelled pixels.
 segnas_status weigh_labels(const char *op, int64_t classes, int32_t ignore, const float *class_weights, const Workspace &work, double *total,
                            segnas_error *err) {
+  SEGNAS_TRY(check_counted_labels(op, work.counts, classes, ignore, err));
   *total = 0;
   for (int v = 0; v < 256; v++) {
-    if (v != ignore && v >= classes && work.counts[v] > 0)
-      return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: labels holds %d, should be below %lld or %d (ignored)", op, v,
-                  static_cast<long long>(classes), ignore);
     bool counts = v != ignore && v < classes;
     work.loss_weight[v] = counts ? (class_weights ? class_weights[v] : 1.0f) : 0.0f;
     if (counts) *total += static_cast<double>(work.counts[v]) * static_cast<double>(work.loss_weight[v]);
@@ -141,13 +96,6 @@ void add_carries(segnas_stream *s, const CrossEntropy &c, const Workspace &work)
   });
 }
 
-// A dense view of two f64.
-segnas_status check_result(const segnas_stream *s, const char *op, const segnas_tensor *result, segnas_error *err) {
-  SEGNAS_TRY(check_view(s, op, "result", result, SEGNAS_F64, err));
-  if (result->rank == 1 && result->shape[0] == 2 && result->stride[0] == 1) return SEGNAS_OK;
-  return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: result should be a dense vector of 2", op);
-}
-
 }  // namespace
 }  // namespace segnas
 
@@ -163,7 +111,7 @@ SEGNAS_API segnas_status segnas_cross_entropy(segnas_stream *s, const segnas_ten
   SEGNAS_TRY(check_logits(s, __func__, logits, &c.low, labels, &c.h, &c.w, err));
   SEGNAS_TRY(check_ignore(__func__, ignore, err));
   if (class_weights) SEGNAS_TRY(check_vector(s, __func__, "class_weights", class_weights, c.low.channels, err));
-  SEGNAS_TRY(check_result(s, __func__, result, err));
+  SEGNAS_TRY(check_loss_result(s, __func__, result, err));
   if (dlogits) {
     SEGNAS_TRY(check_pixels(s, __func__, "dlogits", dlogits, &c.gradient, err));
     if (!same_shape(*logits, *dlogits)) return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: logits and dlogits differ in shape", __func__);
@@ -176,7 +124,7 @@ SEGNAS_API segnas_status segnas_cross_entropy(segnas_stream *s, const segnas_ten
   c.labels = u8(*labels);
   Workspace work;
   if (!work.take(s, c.low, c.h, c.w, c.low.n * c.bands, dlogits != nullptr)) return no_memory(__func__, err);
-  count_all(s, c.labels, c.low.n * c.h * c.w, work.counts);
+  count_labels(s, c.labels, c.low.n * c.h * c.w, work.counts);
   double total = 0;
   SEGNAS_TRY(weigh_labels(__func__, c.low.channels, ignore, class_weights ? f32(*class_weights) : nullptr, work, &total, err));
   run_bands(s, c, total == 0 ? 0.0f : static_cast<float>(static_cast<double>(scale) / total), work);

@@ -45,6 +45,22 @@ struct CrossEntropyBand {
   double *loss;    // receives the band's sum of loss_weight[y] (-log p[y])
 };
 
+// The mean cross-entropy of softmax(logits) against softmax(teacher) on maps of one size, a piece of their pixels: turned to classes outermost a tile at a
+// time, vectorised over pixels.
+struct Distillation {
+  const float *logits;
+  int64_t pitch;
+  const float *teacher;
+  int64_t teacher_pitch;
+  int32_t classes;
+  int64_t pixels;
+  float gradient_scale;
+  float *dlogits;  // gradient_scale (softmax(logits) - softmax(teacher)), overwritten; NULL: loss alone
+  int64_t dlogits_pitch;
+  float *scratch;  // distillation_scratch_floats(classes)
+  double *loss;    // receives the pixels' sum
+};
+
 // Pixels of a column tile: what a tile holds (for 19 classes 29 KiB and 22 KiB) stays in the first-level cache. Buffers of
 // [class][tile + padding] keep whole vectors written past a tile's end away from the next class.
 constexpr int64_t kLossTile = 32;
@@ -59,10 +75,12 @@ constexpr int64_t argmax_scratch_floats(int32_t classes) {
 constexpr int64_t cross_entropy_scratch_floats(int32_t classes) {
   return ((4 + kLossGroup) * classes + 3 + 2 * kLossGroup) * (kLossTile + kTilePadding);
 }
+constexpr int64_t distillation_scratch_floats(int32_t classes) { return (2 * classes + 1) * (kLossTile + kTilePadding); }
 
 struct LossKernels {
   void (*argmax)(const ArgmaxRows &);
   void (*cross_entropy)(const CrossEntropyBand &);
+  void (*distillation)(const Distillation &);
 };
 
 }  // namespace segnas

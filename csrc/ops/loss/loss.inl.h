@@ -349,5 +349,3 @@ static void cross_entropy(const CrossEntropyBand &b) {
 }
 
 }  // namespace loss
-
-static constexpr LossKernels kLoss = {loss::argmax, loss::cross_entropy};

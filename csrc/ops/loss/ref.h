@@ -103,6 +103,36 @@ inline CrossEntropy cross_entropy(const LossShape &s, const double *logits, cons
   return r;
 }
 
+struct Distillation {
+  Sum loss;  // mean over the pixels
+  std::vector<Sum> dlogits;
+};
+
+// dlogits = scale dL/dlogits.
+inline Distillation distillation(int64_t pixels, int64_t classes, const double *logits, const double *teacher, double scale) {
+  Distillation r;
+  std::vector<Sum> z, t;
+  for (int64_t p = 0; p < pixels; p++) {
+    z.assign(size_t(classes), Sum{});
+    t.assign(size_t(classes), Sum{});
+    for (int64_t k = 0; k < classes; k++) {
+      z[size_t(k)].add(logits[p * classes + k]);
+      t[size_t(k)].add(teacher[p * classes + k]);
+    }
+    const Softmax ours = softmax_of(z, 0), theirs = softmax_of(t, 0);
+    const double share = 1 / double(pixels), factor = scale * share;
+    double loss = 0;
+    for (int64_t k = 0; k < classes; k++) {
+      const double own = ours.p[size_t(k)], wanted = theirs.p[size_t(k)];
+      loss += wanted * (ours.nll + logits[p * classes] - logits[p * classes + k]);
+      r.dlogits.emplace_back().add(factor * (own - wanted), std::fabs(factor) * (std::max(own, kLeastProbability) * (1 + 2 * ours.reach) +
+                                                                                 std::max(wanted, kLeastProbability) * (1 + 2 * theirs.reach)));
+    }
+    r.loss.add(share * loss, share * (1 + loss * (1 + 2 * theirs.reach) + 2 * ours.reach));
+  }
+  return r;
+}
+
 // counts [K,K] += 1 at [truth, predicted].
 inline void confusion(int64_t pixels, int64_t k, const double *truth, const double *predicted, int ignore, double *counts) {
   for (int64_t p = 0; p < pixels; p++)
