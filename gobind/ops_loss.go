@@ -26,6 +26,17 @@ func (s *Stream) Distillation(logits, teacher Tensor, scale float32, result, dlo
 	return s.leave(C.segnas_distillation(s.c, s.arg(0, &logits), s.arg(1, &teacher), C.float(scale), s.arg(2, &result), s.arg(3, &dlogits), s.errAt()))
 }
 
+// HardPixels writes to hard (U8 [N,H,W]) the labels of the pixels whose loss, as in CrossEntropy, is at least the smaller of loss and the least-th largest
+// of all labelled pixels' losses, and ignore elsewhere; hard may be labels (online hard example mining: Shrivastava et al. 2016; Wu et al. 2016,
+// section 2.2). With fewer than least labelled pixels all are hard; pixels tied at the bound all are, and so are losses that are NaN.
+func (s *Stream) HardPixels(logits, labels Tensor, ignore int, loss float32, least int, hard Tensor) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	return s.leave(C.segnas_hard_pixels(s.c, s.arg(0, &logits), s.arg(1, &labels), C.int32_t(ignore), C.float(loss), C.int64_t(least),
+		s.arg(2, &hard), s.errAt()))
+}
+
 // Argmax writes the best class of the upsampled logits [N,h,w,K] to labels [N,H,W] (U8), the least among equals.
 func (s *Stream) Argmax(logits, labels Tensor) error {
 	if err := s.enter(); err != nil {

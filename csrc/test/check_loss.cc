@@ -11,8 +11,8 @@ const LossCase kConfusionCases[] = {
 #define SEGNAS_CASE(...) {__VA_ARGS__},
 #include "../ops/loss/cases.inc"
 #undef SEGNAS_CASE
-    {1, 1, 1, 111, 60, 75, 0, 0, 1, 1},
-    {1, 1, 1, 256, 70, 90, 0, 0, 1, 1},
+    {1, 1, 1, 111, 60, 75, 0, 0, 1, 1, 0, 0},
+    {1, 1, 1, 256, 70, 90, 0, 0, 1, 1, 0, 0},
 };
 
 Expected expected_result(const ref::CrossEntropy &exact, int64_t extra) {

@@ -13,6 +13,7 @@ void add_conv3x3(std::vector<Function> &functions);
 void add_distillation(std::vector<Function> &functions);
 void add_dwconv(std::vector<Function> &functions);
 void add_elementwise(std::vector<Function> &functions);
+void add_hard_pixels(std::vector<Function> &functions);
 void add_ktransform(std::vector<Function> &functions);
 void add_loss(std::vector<Function> &functions);
 void add_norm(std::vector<Function> &functions);
@@ -35,7 +36,7 @@ void prove_upsample(GradientProof &proof);
 
 inline std::vector<Function> all_functions() {
   std::vector<Function> functions;
-  for (auto add : {add_conv3x3, add_dwconv, add_pwconv, add_ktransform, add_batchnorm, add_norm, add_elementwise, add_upsample, add_pool, add_loss, add_distillation, add_optimiser})
+  for (auto add : {add_conv3x3, add_dwconv, add_pwconv, add_ktransform, add_batchnorm, add_norm, add_elementwise, add_upsample, add_pool, add_loss, add_distillation, add_hard_pixels, add_optimiser})
     add(functions);
   return functions;
 }

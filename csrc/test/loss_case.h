@@ -16,13 +16,15 @@ struct LossCase {
   int32_t weights, gradient;
   double range;
   int64_t ignored;
+  double hard_loss;
+  int64_t hard_least;
   ref::LossShape shape() const { return {n, h, w, classes, rows, columns}; }
   std::vector<int64_t> logits() const { return {n, h, w, classes}; }
   std::vector<int64_t> labels() const { return {n, rows, columns}; }
   std::string text() const {
     char line[160];
-    std::snprintf(line, sizeof line, "%dx%dx%dx%d->%dx%d weights %d gradient %d range %g ignored %d/8", int(n), int(h), int(w), int(classes),
-                  int(rows), int(columns), weights, gradient, range, int(ignored));
+    std::snprintf(line, sizeof line, "%dx%dx%dx%d->%dx%d weights %d gradient %d range %g ignored %d/8 hard from %g, least %d/16", int(n), int(h), int(w), int(classes),
+                  int(rows), int(columns), weights, gradient, range, int(ignored), hard_loss, int(hard_least));
     return line;
   }
 };
@@ -36,7 +38,8 @@ inline const LossCase kLossCases[] = {
 inline LossCase draw_loss(Random &r) {
   static const double kRanges[] = {1, 3, 10, 100};
   return {r.integer(1, 2),  r.integer(1, 8),          r.integer(1, 12),         r.integer(1, 64), r.integer(1, 40),
-          r.integer(1, 50), int32_t(r.integer(0, 1)), int32_t(r.integer(0, 1)), r.pick(kRanges),  r.integer(0, 8)};
+          r.integer(1, 50), int32_t(r.integer(0, 1)), int32_t(r.integer(0, 1)), r.pick(kRanges),  r.integer(0, 8),
+          r.uniform(0, 4),  r.integer(0, 16)};
 }
 
 inline Argument logits_of(const LossCase &c) {

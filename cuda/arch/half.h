@@ -24,11 +24,6 @@ struct Bfloat16 {
 
 #if defined(SEGNAS_SIM)
 
-inline uint32_t bits_of(float v) {
-  uint32_t bits;
-  std::memcpy(&bits, &v, sizeof bits);
-  return bits;
-}
 inline float float_of(uint32_t bits) {
   float v;
   std::memcpy(&v, &bits, sizeof v);

@@ -18,7 +18,7 @@
 #define SEGNAS_GPU_ELEMENTWISE(op) op(relu_forward) op(relu_backward) op(add_forward) op(fill) op(copy) op(axpy)
 #define SEGNAS_GPU_UPSAMPLE(op) op(upsample_forward) op(upsample_add_forward) op(upsample_backward)
 #define SEGNAS_GPU_POOL(op) op(avg_pool_forward) op(avg_pool_backward)
-#define SEGNAS_GPU_LOSS(op) op(cross_entropy) op(distillation) op(argmax) op(confusion)
+#define SEGNAS_GPU_LOSS(op) op(cross_entropy) op(distillation) op(hard_pixels) op(argmax) op(confusion)
 #define SEGNAS_GPU_OPTIMISER(op) op(sum_squares) op(sgd)
 
 #define SEGNAS_GPU_OPERATIONS(op)                                                                                            \

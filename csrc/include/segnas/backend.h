@@ -72,6 +72,7 @@ typedef struct segnas_backend_ops {
   segnas_status (*avg_pool_backward)(void *stream, const segnas_tensor *dy, const segnas_tensor *dx, segnas_error *err);
   segnas_status (*cross_entropy)(void *stream, const segnas_tensor *logits, const segnas_tensor *labels, int32_t ignore, const segnas_tensor *class_weights, float scale, const segnas_tensor *result, const segnas_tensor *dlogits, segnas_error *err);
   segnas_status (*distillation)(void *stream, const segnas_tensor *logits, const segnas_tensor *teacher, float scale, const segnas_tensor *result, const segnas_tensor *dlogits, segnas_error *err);
+  segnas_status (*hard_pixels)(void *stream, const segnas_tensor *logits, const segnas_tensor *labels, int32_t ignore, float loss, int64_t least, const segnas_tensor *hard, segnas_error *err);
   segnas_status (*argmax)(void *stream, const segnas_tensor *logits, const segnas_tensor *labels, segnas_error *err);
   segnas_status (*confusion)(void *stream, const segnas_tensor *truth, const segnas_tensor *predicted, int32_t ignore, const segnas_tensor *counts, segnas_error *err);
   segnas_status (*sum_squares)(void *stream, const segnas_tensor *x, int32_t accumulate, const segnas_tensor *result, segnas_error *err);

@@ -264,6 +264,11 @@ SEGNAS_API segnas_status segnas_cross_entropy(segnas_stream *s, const segnas_ten
  * over the P = N*h*w positions of -sum_k softmax(t)_k log softmax(z)_k. logits z and teacher t f32 [N,h,w,K], not enlarged. dlogits =
  * scale (softmax(z) - softmax(t)) / P (overwritten; NULL: loss alone). result f64 [2] receives the loss and P. */
 SEGNAS_API segnas_status segnas_distillation(segnas_stream *s, const segnas_tensor *logits, const segnas_tensor *teacher, float scale, const segnas_tensor *result, const segnas_tensor *dlogits, segnas_error *err);
+/* Hard pixels, for the cross-entropy of those alone (Shrivastava et al. 2016; by pixels, as here: Wu et al. 2016, section 2.2): hard u8 [N,H,W] = the label where
+ * the pixel's loss is at least min(loss, the least-th largest loss of all labelled pixels), else ignore. A pixel's loss is -log softmax(z_p)[y_p], as in
+ * segnas_cross_entropy. With fewer than `least` labelled pixels all are hard; pixels tied at the bound all are, and so are losses that are NaN.
+ * loss >= 0 (may be infinite), least >= 0. hard may be labels. The loss map f32 [N,H,W] is scratch of the stream's. */
+SEGNAS_API segnas_status segnas_hard_pixels(segnas_stream *s, const segnas_tensor *logits, const segnas_tensor *labels, int32_t ignore, float loss, int64_t least, const segnas_tensor *hard, segnas_error *err);
 /* labels[n,i,j] = argmax_k of the upsampled logits; the least k among equals. */
 SEGNAS_API segnas_status segnas_argmax(segnas_stream *s, const segnas_tensor *logits, const segnas_tensor *labels, segnas_error *err);
 /* counts i64 [K,K] += 1 at [truth, predicted] for every pixel whose truth is not ignore. Both u8, same shape; values < K else

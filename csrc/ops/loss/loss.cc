@@ -1,7 +1,9 @@
-// segnas_cross_entropy, segnas_argmax, segnas_confusion: checks, label counts, bands, and the rows that two bands share.
+// segnas_cross_entropy, segnas_hard_pixels, segnas_argmax, segnas_confusion: label counts, bands, and the rows that two bands share.
 #include "loss.h"
 
 #include <algorithm>
+#include <cstring>
+#include <utility>
 
 #include "checks.h"
 
@@ -20,15 +22,16 @@ struct Workspace {
   size_t carry_floats;
   float *scratch;   // per worker
   size_t scratch_floats;
+  void *extra;
 
-  bool take(segnas_stream *s, const Pixels &low, int64_t h, int64_t w, int64_t pieces, bool gradient) {
+  bool take(segnas_stream *s, const Pixels &low, int64_t h, int64_t w, int64_t pieces, bool gradient, size_t extra_bytes) {
     size_t threads = static_cast<size_t>(s->context->pool->threads());
     size_t row_bytes = axis_bytes(low.h, h), column_bytes = axis_bytes(low.w, w), count_bytes = threads * 256 * sizeof(int64_t);
     size_t weight_bytes = 256 * sizeof(float), loss_bytes = cache_lines(static_cast<size_t>(pieces) * sizeof(double));
     size_t carry_bytes = gradient ? cache_lines(static_cast<size_t>(low.w * low.channels) * sizeof(float)) : 0;
     size_t worker_bytes = cache_lines(static_cast<size_t>(cross_entropy_scratch_floats(static_cast<int32_t>(low.channels))) * sizeof(float));
     size_t total = row_bytes + column_bytes + count_bytes + weight_bytes + loss_bytes + static_cast<size_t>(pieces) * carry_bytes;
-    total += threads * worker_bytes;
+    total += threads * worker_bytes + extra_bytes;
     char *at = static_cast<char *>(s->scratch.reserve(total));
     if (!at) return false;
     auto next = [&at](size_t bytes) {
@@ -43,7 +46,8 @@ struct Workspace {
     losses = reinterpret_cast<double *>(next(loss_bytes));
     carries = reinterpret_cast<float *>(next(static_cast<size_t>(pieces) * carry_bytes));
     carry_floats = carry_bytes / sizeof(float);
-    scratch = reinterpret_cast<float *>(next(0));
+    scratch = reinterpret_cast<float *>(next(threads * worker_bytes));
+    extra = next(0);
     scratch_floats = worker_bytes / sizeof(float);
     return true;
   }
@@ -68,6 +72,7 @@ struct CrossEntropy {
   const float *logits;
   float *dlogits;  // or NULL
   const uint8_t *labels;
+  float *map;  // or NULL
 };
 
 void run_bands(segnas_stream *s, const CrossEntropy &c, float gradient_scale, const Workspace &work) {
@@ -79,7 +84,7 @@ void run_bands(segnas_stream *s, const CrossEntropy &c, float gradient_scale, co
         {c.logits + n * low.h * low.w * low.pitch, low.pitch, static_cast<int32_t>(low.channels), work.rows, work.columns, begin,
          std::min(low.h, begin + kLossBandRows), c.labels + n * c.h * c.w, work.loss_weight, gradient_scale, dlogits, c.gradient.pitch,
          work.carries + static_cast<size_t>(piece) * work.carry_floats, work.scratch + static_cast<size_t>(worker) * work.scratch_floats,
-         work.losses + piece});
+         work.losses + piece, c.map ? c.map + n * c.h * c.w : nullptr});
   });
 }
 
@@ -94,6 +99,52 @@ void add_carries(segnas_stream *s, const CrossEntropy &c, const Workspace &work)
         for (int64_t k = 0; k < low.channels; k++) row[i * c.gradient.pitch + k] += carry[i * low.channels + k];
     }
   });
+}
+
+constexpr int64_t kDigitValues = 2048;  // of 11 bits
+
+uint32_t bits_of(float v) {
+  uint32_t bits;
+  std::memcpy(&bits, &v, sizeof bits);
+  return bits;
+}
+
+// Adds the floats whose bits above the digit are `above` to counts, by their digit: `bits` of them from bit `shift` on.
+void count_digits(const float *values, int64_t n, int shift, int bits, uint32_t above, int64_t *counts) {
+  for (int64_t i = 0; i < n; i++) {
+    const uint64_t value = bits_of(values[i]);
+    counts[(value >> shift) & ((1u << bits) - 1)] += value >> (shift + bits) == above;
+  }
+}
+
+// The rank-th largest (1: the largest) of n floats that are not negative, as bits, which order as the floats do, a NaN above all. A digit after the other
+// from histograms counts[threads][kDigitValues]; integers: the order does not matter.
+uint32_t select_largest(segnas_stream *s, const float *values, int64_t n, int64_t rank, int64_t *counts) {
+  const int threads = s->context->pool->threads();
+  uint32_t found = 0;
+  for (const auto &[shift, bits] : {std::pair{21, 11}, {10, 11}, {0, 10}}) {
+    std::fill_n(counts, threads * kDigitValues, 0);
+    s->context->pool->run((n + kLabelPiece - 1) / kLabelPiece, [&, shift = shift, bits = bits](int64_t piece, int worker) {
+      count_digits(values + piece * kLabelPiece, std::min(kLabelPiece, n - piece * kLabelPiece), shift, bits, found, counts + worker * kDigitValues);
+    });
+    auto counted = [&](int64_t digit) {
+      int64_t sum = 0;
+      for (int worker = 0; worker < threads; worker++) sum += counts[worker * kDigitValues + digit];
+      return sum;
+    };
+    int64_t digit = kDigitValues - 1;
+    for (int64_t here = counted(digit); rank > here; here = counted(--digit)) rank -= here;
+    found = found << bits | static_cast<uint32_t>(digit);
+  }
+  return found;
+}
+
+// The bits of the least loss that makes a pixel hard.
+uint32_t hard_bound(segnas_stream *s, const CrossEntropy &c, int64_t labelled, float loss, int64_t least, int64_t *counts) {
+  const uint32_t bound = bits_of(loss + 0.0f);  // no -0
+  if (labelled <= least) return 0;
+  // Losses of no label are 0, which moves nothing among the largest as long as no more are asked for than are labelled.
+  return least == 0 ? bound : std::min(bound, select_largest(s, c.map, c.low.n * c.h * c.w, least, counts));
 }
 
 }  // namespace
@@ -122,8 +173,9 @@ SEGNAS_API segnas_status segnas_cross_entropy(segnas_stream *s, const segnas_ten
   c.logits = f32(*logits);
   c.dlogits = dlogits ? f32(*dlogits) : nullptr;
   c.labels = u8(*labels);
+  c.map = nullptr;
   Workspace work;
-  if (!work.take(s, c.low, c.h, c.w, c.low.n * c.bands, dlogits != nullptr)) return no_memory(__func__, err);
+  if (!work.take(s, c.low, c.h, c.w, c.low.n * c.bands, dlogits != nullptr, 0)) return no_memory(__func__, err);
   count_labels(s, c.labels, c.low.n * c.h * c.w, work.counts);
   double total = 0;
   SEGNAS_TRY(weigh_labels(__func__, c.low.channels, ignore, class_weights ? f32(*class_weights) : nullptr, work, &total, err));
@@ -133,6 +185,40 @@ SEGNAS_API segnas_status segnas_cross_entropy(segnas_stream *s, const segnas_ten
   for (int64_t piece = 0; piece < c.low.n * c.bands; piece++) loss += work.losses[piece];
   f64(*result)[0] = total == 0 ? 0 : loss / total;
   f64(*result)[1] = total;
+  return succeed(err);
+}
+
+SEGNAS_API segnas_status segnas_hard_pixels(segnas_stream *s, const segnas_tensor *logits, const segnas_tensor *labels, int32_t ignore, float loss,
+                                            int64_t least, const segnas_tensor *hard, segnas_error *err) {
+  SEGNAS_ENTER(s, err);
+  CrossEntropy c;
+  SEGNAS_TRY(check_logits(s, __func__, logits, &c.low, labels, &c.h, &c.w, err));
+  SEGNAS_TRY(check_ignore(__func__, ignore, err));
+  if (!(loss >= 0)) return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: loss is %g, should be at least 0", __func__, static_cast<double>(loss));
+  if (least < 0) return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: least is %lld, should be at least 0", __func__, static_cast<long long>(least));
+  SEGNAS_TRY(check_labels(s, __func__, "hard", hard, err));
+  if (!same_shape(*labels, *hard)) return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: labels and hard differ in shape", __func__);
+  SEGNAS_DISPATCH(s, hard_pixels, err, logits, labels, ignore, loss, least, hard);
+
+  const int64_t total = c.low.n * c.h * c.w;
+  c.bands = (c.low.h + kLossBandRows - 1) / kLossBandRows;
+  c.logits = f32(*logits);
+  c.dlogits = nullptr;
+  c.labels = u8(*labels);
+  const size_t count_bytes = static_cast<size_t>(s->context->pool->threads() * kDigitValues) * sizeof(int64_t);
+  Workspace work;
+  if (!work.take(s, c.low, c.h, c.w, c.low.n * c.bands, false, count_bytes + static_cast<size_t>(total) * sizeof(float))) return no_memory(__func__, err);
+  int64_t *counts = static_cast<int64_t *>(work.extra);
+  c.map = reinterpret_cast<float *>(counts + s->context->pool->threads() * kDigitValues);
+  count_labels(s, c.labels, total, work.counts);
+  double labelled = 0;  // each weighs 1
+  SEGNAS_TRY(weigh_labels(__func__, c.low.channels, ignore, nullptr, work, &labelled, err));
+  run_bands(s, c, 0, work);
+  const uint32_t bound = hard_bound(s, c, static_cast<int64_t>(labelled), loss, least, counts);
+  s->context->pool->run((total + kLabelPiece - 1) / kLabelPiece, [&](int64_t piece, int) {
+    for (int64_t i = piece * kLabelPiece; i < std::min(total, (piece + 1) * kLabelPiece); i++)
+      u8(*hard)[i] = bits_of(c.map[i]) >= bound ? c.labels[i] : static_cast<uint8_t>(ignore);
+  });
   return succeed(err);
 }
 

@@ -43,6 +43,7 @@ struct CrossEntropyBand {
   float *carry;    // [columns.in * classes], overwritten: what this band owes to row low_end (nothing when that is rows.in)
   float *scratch;  // cross_entropy_scratch_floats(classes), 64-byte aligned
   double *loss;    // receives the band's sum of loss_weight[y] (-log p[y])
+  float *map;      // the picture's -log p[y], [rows.out * columns.out], never negative, 0 where the weight is 0; NULL: not wanted
 };
 
 // The mean cross-entropy of softmax(logits) against softmax(teacher) on maps of one size, a piece of their pixels: turned to classes outermost a tile at a

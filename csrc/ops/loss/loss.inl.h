@@ -190,14 +190,17 @@ static void apply_labels(const CrossEntropyBand &b, const Tile &t, const Row &ro
   }
 }
 
-// The sum of loss_weight (ln sum + ln 2 (peak - label's logit)): f32 over at most a tile, double beyond.
-static double row_loss(const Tile &t, const Row &row) {
+// The sum of loss_weight (ln sum + ln 2 (peak - label's logit)): f32 over at most a tile, double beyond. map: NULL, or where the tile's part of the
+// row's losses goes.
+static double row_loss(const Tile &t, const Row &row, float *map) {
   const F32 ln2 = broadcast(0.69314718f);
   int64_t size = t.source.end - t.source.begin;
   F32 total = zero();
   for (int64_t j = 0; j < size; j += kLanes) {
     F32 minus_log = fma(sub(load(t.peak + j), load(t.label_logit + j)), ln2, log(load(row.sum + j)));
-    F32 part = mul(load(row.loss_weight + j), minus_log);
+    F32 weight = load(row.loss_weight + j), part = mul(weight, minus_log);
+    // Adding 0 makes 0 of -0: the bits of losses order as the losses do.
+    if (map) store_first(map + j, select(greater(weight, zero()), add(relu(minus_log), zero()), zero()), (int)(size - j));
     if (j + kLanes > size) {
       store(t.losses, part);
       part = load_first(t.losses, (int)(size - j));
@@ -245,7 +248,7 @@ static double output_rows(const CrossEntropyBand &b, Tile *t, int64_t o) {
     row.v1 = b.rows.w1[o + i];
     if (!exponentials<kTwo>(*t, row)) leave_out(b, *t, row, labels);
     apply_labels<kTwo>(b, *t, row, labels);
-    loss += row_loss(*t, row);
+    loss += row_loss(*t, row, b.map ? b.map + (o + i) * b.columns.out + t->source.begin : nullptr);
   }
   if (b.dlogits) add_gradient<kTwo, kRows>(*t, b.gradient_scale);
   return loss;

@@ -103,6 +103,18 @@ inline CrossEntropy cross_entropy(const LossShape &s, const double *logits, cons
   return r;
 }
 
+// The loss of every pixel, -log softmax(z)[label]; of no terms where the label is ignored.
+inline std::vector<Sum> pixel_losses(const LossShape &s, const double *logits, const double *labels, int ignore) {
+  std::vector<Sum> losses(size_t(s.n * s.rows * s.cols)), z;
+  for (int64_t p = 0; p < s.n * s.rows * s.cols; p++) {
+    if (labels[p] == ignore) continue;
+    upsampled_logits(s, logits, p / (s.rows * s.cols), corners_of(s, p / s.cols % s.rows, p % s.cols), z);
+    const Softmax softmax = softmax_of(z, int64_t(labels[p]));
+    losses[size_t(p)].add(softmax.nll, 1 + softmax.nll + 2 * softmax.reach);
+  }
+  return losses;
+}
+
 struct Distillation {
   Sum loss;  // mean over the pixels
   std::vector<Sum> dlogits;
