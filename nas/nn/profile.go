@@ -29,6 +29,8 @@ const (
 	opUpsampleAdd
 	opUpsampleBackward
 	opCrossEntropy
+	opDistillation
+	opHardPixels
 	opSumSquares
 	opSGD
 	opCount
@@ -40,7 +42,7 @@ var opNames = [opCount]string{
 	"pwconv", "pwconv backward", "pwconv backward bias",
 	"ktransform", "ktransform backward",
 	"batchnorm", "batchnorm apply", "batchnorm sums", "batchnorm backward",
-	"add", "upsample add", "upsample backward", "cross-entropy", "sum of squares", "sgd",
+	"add", "upsample add", "upsample backward", "cross-entropy", "distillation", "hard pixels", "sum of squares", "sgd",
 }
 
 // Profile accumulates the time that a tape spends in each kind of operation. Profiling waits for the device after every operation.
