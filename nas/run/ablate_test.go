@@ -39,7 +39,7 @@ func tinyAblation(out string, more ...string) []string {
 }
 
 func TestAblate_TrainsEveryVariantAndSeedOnceAndGoesOn(t *testing.T) {
-	for name, only := range map[string]string{"recipe": "cosine,ema", "supernet": "sandwich"} {
+	for name, only := range map[string]string{"recipe": "cosine,ema", "supernet": "distill"} {
 		folder := t.TempDir()
 		args := tinyAblation(folder, name, "--only", only)
 		var out, again bytes.Buffer

@@ -2,6 +2,7 @@ package train
 
 import (
 	"context"
+	"errors"
 	"math"
 	"math/rand/v2"
 	"path/filepath"
@@ -200,6 +201,87 @@ func TestStepBytes_IsWhatAStepTakes(t *testing.T) {
 		taken := w.tape.PeakBytes() + batch*testHeight*testWidth*bytesPerPixel
 		if ratio := float64(estimate) / float64(taken); ratio < 0.95 || ratio > 1.05 {
 			t.Errorf("batch %d: %d bytes estimated, %d taken", batch, estimate, taken)
+		}
+	}
+}
+func TestStep_ANetworkTaughtByItselfLearnsNothingFromIt(t *testing.T) {
+	w := newTestWorker(t)
+	a := space.Default().Largest()
+	b := someBatch(t, testScenes(t).Train, testBatch, 1)
+	alone := bare(t, w)
+	alone.Optimiser.AuxWeight = 0
+	want := moved(t, w, alone, b, a)
+	taught := bare(t, w)
+	taught.Optimiser.AuxWeight = 0
+	taught.Sandwich = Sandwich{Networks: 2, Distill: 1}
+	got := moved(t, w, taught, b, a, a)
+	for i := range got {
+		got[i] *= 2 // the mean of a gradient and of none
+	}
+	if d := apart(got, want); d > 2e-3 { // batch norm's running statistics differ for nothing; the second pass sees the same batch
+		t.Errorf("a network taught by itself moves by %.2g of the largest gradient", d)
+	}
+	half := bare(t, w)
+	half.Optimiser.AuxWeight = 0
+	half.Sandwich = Sandwich{Networks: 2, Distill: 0.5}
+	got = moved(t, w, half, b, a, a)
+	for i := range got {
+		got[i] *= 2 / 1.5 // a whole and a half
+	}
+	if d := apart(got, want); d > 2e-3 {
+		t.Errorf("taught by half, it is %.2g of the largest gradient off", d)
+	}
+}
+
+func TestStep_MiningThatKeepsEveryPixelChangesNothing(t *testing.T) {
+	w := newTestWorker(t)
+	a := space.Default().Largest()
+	b := someBatch(t, testScenes(t).Train, testBatch, 1)
+	want := moved(t, w, bare(t, w), b, a)
+	all := bare(t, w)
+	all.HardPixels = HardPixels{Probability: 0.5, LeastShare: 1}
+	if got := moved(t, w, all, b, a); !reflect.DeepEqual(got, want) {
+		t.Error("mining that keeps all pixels changes the step")
+	}
+	few := bare(t, w)
+	few.HardPixels = HardPixels{Probability: 1e-9, LeastShare: 0.05}
+	if got := moved(t, w, few, b, a); apart(got, want) < 1e-3 {
+		t.Error("mining a twentieth of the pixels changes nothing")
+	}
+}
+
+// everything is testTraining with every option of the recipe.
+func everything(t *testing.T, w *Worker, folder string) Training {
+	training := testTraining(t, w, folder)
+	training.Batch, training.MicroBatch = 3, 2
+	training.Optimiser.Average = 0.9
+	training.HardPixels = HardPixels{Probability: 0.7}
+	training.Sandwich = Sandwich{Networks: 3, Distill: 0.7}
+	training.Sample = Draw(space.Default(), training.Schedule, training.Sandwich, 3)
+	training.ClassUniform = 0.5
+	for i := range training.Schedule {
+		training.Schedule[i].Decay = Cosine
+	}
+	return training
+}
+
+func TestTrain_WithEveryOptionResumedIsBitEqual(t *testing.T) {
+	w := newTestWorker(t)
+	want := stateOf(t, w, everything(t, w, t.TempDir()))
+	for _, stop := range []int{1, 4, testSteps} {
+		folder := t.TempDir()
+		training := everything(t, w, folder)
+		ctx, cancel := context.WithCancel(context.Background())
+		training.Progress = func(e Event) {
+			if e.Step == stop {
+				cancel()
+			}
+		}
+		if err := w.Train(ctx, training); stop < testSteps && !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		if got := stateOf(t, w, everything(t, w, folder)); !reflect.DeepEqual(got, want) {
+			t.Errorf("stopped after step %d and resumed, the state at the end differs", stop)
 		}
 	}
 }
