@@ -22,6 +22,8 @@ const (
 	LayerPWConv                       // Weights [Cin][Channels], Bias [Channels]; Input2 >= 0 is added after the bias
 	LayerUpsampleAdd                  // Input resized bilinearly to Input2's size and added to it
 	LayerLabels                       // logits resized to the network input's size and argmaxed: the last layer
+	LayerAvgPool                      // Input averaged over Kernel x Kernel bins (segnas.h says which pixels are whose)
+	LayerUpsample                     // Input resized bilinearly to Input2's size
 )
 
 // Layer is one layer of a deployed network, batch norm folded into its weights. Layer i makes value i+1; value 0 is the network's input.
@@ -30,8 +32,9 @@ type Layer struct {
 	Input    int // value
 	Input2   int // value, or -1
 	Channels int // of the output of LayerConv3x3 and LayerPWConv; 0 elsewhere
-	Kernel   int // LayerDWConv: 3, 5 or 7
+	Kernel   int // LayerDWConv: 3, 5 or 7; LayerAvgPool: bins on a side
 	Stride   int // LayerConv3x3 and LayerDWConv: 1 or 2
+	Dilation int // LayerDWConv of stride 1: pixels from one tap to the next; 0 is 1
 	ReLU     bool
 	Group    int // timing group, >= 0, never decreasing from layer to layer
 	Weights  []float32
@@ -113,7 +116,7 @@ func newPlan(layers []Layer, n, h, w, c int, o SessionOptions) (*plan, error) {
 	for i, l := range layers {
 		unsafe.Slice(p.layers, len(layers))[i] = C.segnas_layer{
 			size: C.sizeof_segnas_layer, kind: C.int32_t(l.Kind), input: C.int32_t(l.Input), input2: C.int32_t(l.Input2),
-			channels: C.int32_t(l.Channels), kernel: C.int32_t(l.Kernel), stride: C.int32_t(l.Stride), relu: flag(l.ReLU), group: C.int32_t(l.Group),
+			channels: C.int32_t(l.Channels), kernel: C.int32_t(l.Kernel), stride: C.int32_t(l.Stride), relu: flag(l.ReLU), group: C.int32_t(l.Group), dilation: C.int32_t(l.Dilation),
 			weights: pinned(&p.pinner, l.Weights), bias: pinned(&p.pinner, l.Bias),
 		}
 		p.groups = max(p.groups, l.Group+1)

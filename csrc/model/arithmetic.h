@@ -15,7 +15,8 @@ namespace segnas {
 
 // A layer with its weights in the session's own memory.
 struct Layer {
-  int32_t kind = 0, input = 0, input2 = -1, kernel = 0, stride = 1, group = 0;
+  int32_t kind = 0, input = 0, input2 = -1, kernel = 0, stride = 1, group = 0, dilation = 1;
+  int32_t like = -1;  // of an upsampling that adds nothing: the value whose size it takes
   bool relu = false;
   int64_t cin = 0, channels = 0;
   const void *weights = nullptr;  // packed
@@ -52,13 +53,16 @@ class Arithmetic {
   // Workspace of `dense` for a stretch, and of `upsample_add`; multiples of 64.
   virtual size_t dense_scratch(const Layer &l, int64_t columns, const Picture *picture) const = 0;
   virtual size_t upsample_scratch(int64_t in_w, int64_t channels) const = 0;
+  virtual size_t dilated_scratch(const Layer &l, int64_t in_w) const = 0;
 
   // c = a w + bias + residual, ReLU; pixels one after another. a, residual and c stored; c plain float32 when floats is set.
   virtual void pointwise(const Layer &l, const void *a, int64_t pixels, const void *residual, bool floats, void *c, Ahead ahead) const = 0;
   virtual void depthwise(const Layer &l, const Stretch &s, void *out) const = 0;
+  // A whole row of a dilated layer, whose every dilation-th column is a row of a plain one: rows [kernel] as in Stretch.
+  virtual void dilated(const Layer &l, const void *const *rows, int64_t in_w, void *scratch, void *out) const = 0;
   // Dense 3x3: reads plain float32, or the picture.
   virtual void dense(const Layer &l, const Stretch &s, const Picture *picture, void *scratch, void *out) const = 0;
-  // row: the float32 description, whose x, add and y point to stored rows.
+  // row: the float32 description, whose x, add and y point to stored rows; add nullptr: nothing is added.
   virtual void upsample_add(const Layer &l, const UpsampleRow &row, const void *top, const void *bottom, const void *add, void *y, void *scratch) const = 0;
   // Plain float32 to stored and back; never called when plain().
   virtual void to_stored(const float *x, int64_t pixels, int64_t channels, void *y) const = 0;
@@ -77,8 +81,10 @@ class Float32 final : public Arithmetic {
   void pack(const Layer &l, const segnas_layer &from, void *weights, float *bias) const override;
   size_t dense_scratch(const Layer &l, int64_t columns, const Picture *picture) const override;
   size_t upsample_scratch(int64_t in_w, int64_t channels) const override;
+  size_t dilated_scratch(const Layer &l, int64_t in_w) const override;
   void pointwise(const Layer &l, const void *a, int64_t pixels, const void *residual, bool floats, void *c, Ahead ahead) const override;
   void depthwise(const Layer &l, const Stretch &s, void *out) const override;
+  void dilated(const Layer &l, const void *const *rows, int64_t in_w, void *scratch, void *out) const override;
   void dense(const Layer &l, const Stretch &s, const Picture *picture, void *scratch, void *out) const override;
   void upsample_add(const Layer &l, const UpsampleRow &row, const void *top, const void *bottom, const void *add, void *y, void *scratch) const override;
   void to_stored(const float *, int64_t, int64_t, void *) const override {}
@@ -100,8 +106,10 @@ class Bfloat16 final : public Arithmetic {
   void pack(const Layer &l, const segnas_layer &from, void *weights, float *bias) const override;
   size_t dense_scratch(const Layer &l, int64_t columns, const Picture *picture) const override;
   size_t upsample_scratch(int64_t in_w, int64_t channels) const override;
+  size_t dilated_scratch(const Layer &l, int64_t in_w) const override;
   void pointwise(const Layer &l, const void *a, int64_t pixels, const void *residual, bool floats, void *c, Ahead ahead) const override;
   void depthwise(const Layer &l, const Stretch &s, void *out) const override;
+  void dilated(const Layer &l, const void *const *rows, int64_t in_w, void *scratch, void *out) const override;
   void dense(const Layer &l, const Stretch &s, const Picture *picture, void *scratch, void *out) const override;
   void upsample_add(const Layer &l, const UpsampleRow &row, const void *top, const void *bottom, const void *add, void *y, void *scratch) const override;
   void to_stored(const float *x, int64_t pixels, int64_t channels, void *y) const override;

@@ -16,7 +16,7 @@
 
 namespace segnas {
 
-// One output row of y = add + upsampled x (ReLU after it): stored rows; sums in float32.
+// One output row of y = add + upsampled x (ReLU after it; add nullptr: zero): stored rows; sums in float32.
 struct Bf16UpsampleRow {
   const uint16_t *top, *bottom;  // bottom is not read when bottom_weight is 0
   float top_weight, bottom_weight;

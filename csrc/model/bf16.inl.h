@@ -327,7 +327,7 @@ static void upsample(const Bf16UpsampleRow &a) {
     for (int64_t c = 0; c < a.stored; c += kLanes) {
       F32 value = load(left + c);
       if (two) value = add(mul(w0, value), mul(w1, load(left + a.stored + c)));
-      value = add(widen(a.add + o * a.stored + c), value);
+      if (a.add) value = add(widen(a.add + o * a.stored + c), value);
       narrow(a.y + o * a.stored + c, a.relu ? relu(value) : value);
     }
   }

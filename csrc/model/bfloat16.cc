@@ -50,6 +50,36 @@ void Bfloat16::depthwise(const Layer &l, const Stretch &s, void *out) const {
                                                        static_cast<uint16_t *>(out));
 }
 
+// A row of one phase: every dilation-th pixel.
+static size_t phase_bytes(const Layer &l, int64_t in_w, int64_t stored) {
+  return cache_lines(2 * static_cast<size_t>((in_w + l.dilation - 1) / l.dilation * stored));
+}
+
+size_t Bfloat16::dilated_scratch(const Layer &l, int64_t in_w) const {
+  return static_cast<size_t>(l.kernel + 1) * phase_bytes(l, in_w, stored(l.cin));
+}
+
+// The kernel reads pixels one after another, so each phase is gathered, computed and put back.
+void Bfloat16::dilated(const Layer &l, const void *const *rows, int64_t in_w, void *scratch, void *out) const {
+  const int64_t d = l.dilation, pixel = stored(l.cin);
+  const size_t line = phase_bytes(l, in_w, pixel), bytes = 2 * static_cast<size_t>(pixel);
+  char *base = static_cast<char *>(scratch), *made = base + static_cast<size_t>(l.kernel) * line;
+  for (int64_t phase = 0; phase < std::min(d, in_w); phase++) {
+    const int64_t columns = (in_w - phase + d - 1) / d;
+    const uint16_t *from[7];
+    for (int64_t u = 0; u < l.kernel; u++) {
+      char *to = base + static_cast<size_t>(u) * line;
+      from[u] = rows[u] ? reinterpret_cast<const uint16_t *>(to) : nullptr;
+      for (int64_t j = 0; rows[u] && j < columns; j++)
+        memcpy(to + static_cast<size_t>(j) * bytes, static_cast<const uint16_t *>(rows[u]) + (phase + j * d) * pixel, bytes);
+    }
+    kernels_.depthwise[(l.kernel - 3) / 2][0](from, columns, 0, static_cast<const float *>(l.weights), l.bias, l.relu, pixel, columns,
+                                              reinterpret_cast<uint16_t *>(made));
+    for (int64_t j = 0; j < columns; j++)
+      memcpy(static_cast<uint16_t *>(out) + (phase + j * d) * pixel, made + static_cast<size_t>(j) * bytes, bytes);
+  }
+}
+
 void Bfloat16::dense(const Layer &l, const Stretch &s, const Picture *picture, void *scratch, void *out) const {
   Bf16Line line{};
   line.bytes = picture && picture->bytes;

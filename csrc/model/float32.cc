@@ -58,6 +58,19 @@ void Float32::depthwise(const Layer &l, const Stretch &s, void *out) const {
                                                         s.columns, l.cin, static_cast<float *>(out), nullptr);
 }
 
+size_t Float32::dilated_scratch(const Layer &, int64_t) const { return 0; }
+
+void Float32::dilated(const Layer &l, const void *const *rows, int64_t in_w, void *, void *out) const {
+  const int64_t d = l.dilation;
+  for (int64_t phase = 0; phase < std::min(d, in_w); phase++) {
+    const float *from[7];
+    for (int64_t u = 0; u < l.kernel; u++) from[u] = rows[u] ? static_cast<const float *>(rows[u]) + phase * l.cin : nullptr;
+    const int64_t columns = (in_w - phase + d - 1) / d;
+    kernels_.dwconv.row[(l.kernel - 3) / 2][0](from, columns, d * l.cin, 0, static_cast<const float *>(l.weights), l.cin, l.bias, l.relu, l.cin, columns,
+                                               d * l.cin, static_cast<float *>(out) + phase * l.cin, nullptr);
+  }
+}
+
 void Float32::dense(const Layer &l, const Stretch &s, const Picture *picture, void *scratch, void *out) const {
   const float *rows[3];
   for (int64_t u = 0; u < 3; u++) rows[u] = static_cast<const float *>(s.rows[u]);

@@ -41,6 +41,8 @@ int add_step(Plan *plan, int i) {
   step.input = plan->layers[i].input;
   int32_t kind = plan->layers[i].kind;
   int depthwise = kind == SEGNAS_LAYER_DWCONV ? i : widens(*plan, i) && feeds_only(*plan, i, i + 1, SEGNAS_LAYER_DWCONV) ? i + 1 : -1;
+  // The taps of a dilated layer lie too far apart for a ring of rows.
+  if (depthwise >= 0 && plan->layers[depthwise].dilation > 1) depthwise = -1;
   int last = i;
   if (depthwise >= 0 && fuses(*plan, i) && feeds_only(*plan, depthwise, depthwise + 1, SEGNAS_LAYER_PWCONV)) {
     step.depthwise = depthwise;
@@ -52,10 +54,10 @@ int add_step(Plan *plan, int i) {
   return last + 1;
 }
 
-// Which forms of each value are read. Labels and dense 3x3 layers read plain float32, everything else what is stored.
+// Which forms of each value are read. Labels, averages and dense 3x3 layers read plain float32, everything else what is stored.
 void note_forms(Plan *plan) {
   for (const Layer &l : plan->layers) {
-    bool floats = l.kind == SEGNAS_LAYER_LABELS || l.kind == SEGNAS_LAYER_CONV3X3;
+    bool floats = l.kind == SEGNAS_LAYER_LABELS || l.kind == SEGNAS_LAYER_CONV3X3 || l.kind == SEGNAS_LAYER_AVG_POOL;
     (floats ? plan->values[l.input].wants_floats : plan->values[l.input].wants_stored) = true;
     if (l.input2 >= 0) plan->values[l.input2].wants_stored = true;
   }
@@ -148,18 +150,17 @@ size_t chain_scratch(const Plan &plan, const Step &s) {
 // Scratch of one thread, and the memory of packed weights and axes.
 void size_memory(Plan *plan) {
   const Arithmetic &a = *plan->arithmetic;
-  for (const Layer &l : plan->layers) {
+  for (size_t i = 0; i < plan->layers.size(); i++) {
+    const Layer &l = plan->layers[i];
     plan->weight_bytes += a.weight_bytes(l) + a.bias_bytes(l);
-    const Value &x = plan->values[l.input];
-    if (l.kind == SEGNAS_LAYER_UPSAMPLE_ADD) {
-      const Value &y = plan->values[l.input2];
-      plan->axis_bytes += axis_bytes(x.h, y.h) + axis_bytes(x.w, y.w);
-      plan->worker_bytes = std::max(plan->worker_bytes, a.upsample_scratch(x.w, x.c));
-    }
-    if (l.kind == SEGNAS_LAYER_LABELS) {
-      plan->axis_bytes += axis_bytes(x.h, plan->values[0].h) + axis_bytes(x.w, plan->values[0].w);
+    const Value &x = plan->values[l.input], &y = plan->values[i + 1];
+    if (interpolates(l)) plan->axis_bytes += axis_bytes(x.h, y.h) + axis_bytes(x.w, y.w);
+    if (l.kind == SEGNAS_LAYER_LABELS)
       plan->worker_bytes = std::max<size_t>(plan->worker_bytes, sizeof(float) * argmax_scratch_floats(static_cast<int32_t>(x.c)));
-    }
+    else if (interpolates(l))
+      plan->worker_bytes = std::max(plan->worker_bytes, a.upsample_scratch(x.w, x.c));
+    if (l.dilation > 1) plan->worker_bytes = std::max(plan->worker_bytes, a.dilated_scratch(l, x.w));
+    if (l.kind == SEGNAS_LAYER_AVG_POOL) plan->worker_bytes = std::max(plan->worker_bytes, 2 * cache_lines(sizeof(float) * static_cast<size_t>(pool_channels(*plan, l))));
   }
   for (const Step &s : plan->steps) {
     if (s.convert != Convert::kNone) continue;
@@ -172,6 +173,12 @@ void size_memory(Plan *plan) {
 }
 
 }  // namespace
+
+bool interpolates(const Layer &l) {
+  return l.kind == SEGNAS_LAYER_UPSAMPLE_ADD || l.kind == SEGNAS_LAYER_UPSAMPLE || l.kind == SEGNAS_LAYER_LABELS;
+}
+
+int64_t pool_channels(const Plan &plan, const Layer &l) { return plan.arithmetic->plain() ? std::min(l.cin, kPoolChannels) : l.cin; }
 
 void make_plan(int threads, Plan *plan) {
   const int count = static_cast<int>(plan->layers.size());

@@ -54,10 +54,18 @@ struct Plan {
   size_t axis_bytes = 0;    // of all interpolated axes
 };
 
+// The layers as this version of the library has them: callers of an earlier one pass shorter structs.
+segnas_status whole_layers(const segnas_layer *layers, int32_t count, std::vector<segnas_layer> *whole, segnas_error *err);
 // Checks a network for inputs [n,h,w,c] of the plan's picture and fills in its layers, values and groups. Weights are not read.
 segnas_status read_network(const segnas_layer *layers, int32_t count, int64_t n, int64_t h, int64_t w, int64_t c, Plan *plan, segnas_error *err);
 // Plans what was read, for the plan's arithmetic on `threads` threads: steps, places, memory.
 void make_plan(int threads, Plan *plan);
+
+// Whether a layer reads its input by interpolated axes.
+bool interpolates(const Layer &l);
+// Channels that one piece of an average takes: in float32 a few, so that one bin is work for several threads; stored pixels are whole.
+constexpr int64_t kPoolChannels = 64;
+int64_t pool_channels(const Plan &plan, const Layer &l);
 
 // Cuts a chain so that the slowest thread ends early: weighs halo columns and rows computed twice, tile tails, and what fits L2.
 Tiling choose_tiling(const Plan &plan, const Step &step, int threads);

@@ -33,8 +33,8 @@ void make_axes(segnas_session *session) {
   };
   for (size_t i = 0; i < session->plan.layers.size(); i++) {
     const Layer &l = session->plan.layers[i];
-    if (l.kind != SEGNAS_LAYER_UPSAMPLE_ADD && l.kind != SEGNAS_LAYER_LABELS) continue;
-    const Value &x = session->plan.values[l.input], &y = session->plan.values[l.kind == SEGNAS_LAYER_LABELS ? 0 : l.input2];
+    if (!interpolates(l)) continue;
+    const Value &x = session->plan.values[l.input], &y = session->plan.values[i + 1];
     session->layer_axes[i].rows = next(x.h, y.h);
     session->layer_axes[i].columns = next(x.w, y.w);
   }
@@ -112,7 +112,7 @@ segnas_status ask_backend(segnas_session *session, const segnas_layer *layers, c
 using Owned = std::unique_ptr<segnas_session, void (*)(segnas_session *)>;
 
 // A session, or what is known of one that is not made.
-segnas_status prepare(segnas_context *context, const segnas_layer *layers, int32_t count, int32_t n, int32_t h, int32_t w, int32_t c,
+segnas_status prepare(segnas_context *context, const segnas_layer *given, int32_t count, int32_t n, int32_t h, int32_t w, int32_t c,
                       const segnas_session_options &o, bool make, const char *function, Owned *made, segnas_error *err) {
   SEGNAS_TRY(check_options(o, function, err));
   if (!segnas_context_precision(context, o.precision)) return lacks_precision(context, o.precision, function, err);
@@ -124,6 +124,9 @@ segnas_status prepare(segnas_context *context, const segnas_layer *layers, int32
   session->plan.fusion = o.fusion;
   session->plan.picture.bytes = o.input == SEGNAS_U8;
   try {
+    std::vector<segnas_layer> whole;
+    SEGNAS_TRY(whole_layers(given, count, &whole, err));
+    const segnas_layer *layers = whole.data();
     SEGNAS_TRY(read_network(layers, count, n, h, w, c, &session->plan, err));
     if (context->backend) return ask_backend(session, layers, o, make, err);
     plan_on_cpu(session, o.precision);

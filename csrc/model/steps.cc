@@ -38,8 +38,12 @@ void run_rows(const Run &run, const Layer &l, int input, int output) {
         continue;
       }
       for (int64_t u = 0; u < l.kernel; u++) {
-        int64_t from = i * l.stride + u - l.kernel / 2;
+        int64_t from = i * l.stride + (u - l.kernel / 2) * l.dilation;
         rows[u] = from >= 0 && from < x.h ? run.row(input, picture, from) : nullptr;
+      }
+      if (l.dilation > 1) {
+        run.plan().arithmetic->dilated(l, rows, x.w, run.scratch(worker, scratch), out);
+        continue;
       }
       run.plan().arithmetic->depthwise(l, {rows, x.w, 0, y.w}, out);
     }
@@ -59,6 +63,7 @@ void run_convert(const Run &run, const Step &step) {
   });
 }
 
+// input2 < 0: nothing is added.
 void run_upsample_add(const Run &run, int layer, int output) {
   const Layer &l = run.plan().layers[layer];
   const Value &x = run.plan().values[l.input], &y = run.plan().values[output];
@@ -71,8 +76,39 @@ void run_upsample_add(const Run &run, int layer, int output) {
     UpsampleRow row{};
     row.top_weight = axes.rows.w0[i], row.bottom_weight = axes.rows.w1[i];
     row.channels = x.c, row.columns = axes.columns, row.relu = l.relu;
-    run.plan().arithmetic->upsample_add(l, row, top, top + x.w * pixel, run.read(l.input2) + piece * y.w * pixel, run.write(output) + piece * y.w * pixel,
-                                        run.scratch(worker, scratch));
+    const char *onto = l.input2 >= 0 ? run.read(l.input2) + piece * y.w * pixel : nullptr;
+    run.plan().arithmetic->upsample_add(l, row, top, top + x.w * pixel, onto, run.write(output) + piece * y.w * pixel, run.scratch(worker, scratch));
+  });
+}
+
+// Means over bins: rows are summed one by one, then added up, so that no chain is longer than a bin's height or width. A piece is one bin of one
+// picture, of a few channels where a value may be written in parts.
+void run_avg_pool(const Run &run, const Layer &l, int output) {
+  const Plan &plan = run.plan();
+  const Value &x = plan.values[l.input], &y = plan.values[output];
+  const ElementwiseKernels &kernels = run.session->context->kernels->elementwise;
+  const int64_t part = pool_channels(plan, l), parts = (x.c + part - 1) / part;
+  void *scratch = run.session->scratch.reserve(0);
+  run.session->context->pool->run(plan.n * y.h * y.w * parts, [&](int64_t piece, int worker) {
+    const int64_t channel = piece % parts * part, pixel = piece / parts, i = pixel / y.w % y.h, j = pixel % y.w;
+    const int64_t count = std::min(part, x.c - channel);
+    const int64_t top = i * x.h / y.h, bottom = ((i + 1) * x.h + y.h - 1) / y.h, left = j * x.w / y.w, right = ((j + 1) * x.w + y.w - 1) / y.w;
+    float *sum = reinterpret_cast<float *>(run.scratch(worker, scratch));
+    float *line = sum + cache_lines(sizeof(float) * static_cast<size_t>(part)) / sizeof(float);
+    const float *from = run.read_floats(l.input) + (pixel / (y.h * y.w) * x.h + top) * x.w * x.c + channel;
+    std::fill_n(sum, count, 0.0f);
+    for (int64_t row = top; row < bottom; row++, from += x.w * x.c) {
+      std::copy_n(from + left * x.c, count, line);
+      for (int64_t column = left + 1; column < right; column++) kernels.add(count, line, from + column * x.c, false, line);
+      kernels.add(count, sum, line, false, sum);
+    }
+    const float share = 1.0f / static_cast<float>((bottom - top) * (right - left));
+    for (int64_t c = 0; c < count; c++) sum[c] = l.relu ? std::max(sum[c] * share, 0.0f) : sum[c] * share;
+    if (plan.arithmetic->plain()) {
+      std::copy_n(sum, count, reinterpret_cast<float *>(run.write(output)) + pixel * x.c + channel);
+    } else {
+      plan.arithmetic->to_stored(sum, 1, x.c, run.write(output) + pixel * run.pixel_bytes(x.c));
+    }
   });
 }
 
@@ -104,6 +140,8 @@ void run_step(const Run &run, const Step &step) {
     case SEGNAS_LAYER_PWCONV: return run_pointwise(run, l, step.input, step.output);
     case SEGNAS_LAYER_CONV3X3:
     case SEGNAS_LAYER_DWCONV: return run_rows(run, l, step.input, step.output);
+    case SEGNAS_LAYER_AVG_POOL: return run_avg_pool(run, l, step.output);
+    case SEGNAS_LAYER_UPSAMPLE:
     case SEGNAS_LAYER_UPSAMPLE_ADD: return run_upsample_add(run, step.first, step.output);
     case SEGNAS_LAYER_LABELS: return run_labels(run, step.first);
   }

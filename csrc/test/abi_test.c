@@ -45,6 +45,8 @@ static void list_constants(void) {
   VALUE(SEGNAS_LAYER_PWCONV);
   VALUE(SEGNAS_LAYER_UPSAMPLE_ADD);
   VALUE(SEGNAS_LAYER_LABELS);
+  VALUE(SEGNAS_LAYER_AVG_POOL);
+  VALUE(SEGNAS_LAYER_UPSAMPLE);
   VALUE(SEGNAS_PRECISION_F32);
   VALUE(SEGNAS_PRECISION_BF16);
   VALUE(SEGNAS_PRECISION_F16);
@@ -79,6 +81,7 @@ static void list_public_structs(void) {
   FIELD(segnas_layer, group);
   FIELD(segnas_layer, weights);
   FIELD(segnas_layer, bias);
+  FIELD(segnas_layer, dilation);
   SIZE(segnas_session_options);
   FIELD(segnas_session_options, precision);
   FIELD(segnas_session_options, input);

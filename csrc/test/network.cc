@@ -41,6 +41,21 @@ class Builder {
   int32_t fuse(int32_t input, int32_t onto, int32_t relu) {
     return finish(start(SEGNAS_LAYER_UPSAMPLE_ADD, input, onto, relu), sizes_[size_t(onto)], 0);
   }
+  // Every tap `dilation` pixels from the next.
+  int32_t dilated(int32_t input, int32_t kernel, int32_t dilation, int32_t relu) {
+    int32_t value = depthwise(input, kernel, 1, relu);
+    network_->layers.back().dilation = dilation;
+    return value;
+  }
+  int32_t pool(int32_t input, int32_t bins, int32_t relu) {
+    segnas_layer layer = start(SEGNAS_LAYER_AVG_POOL, input, -1, relu);
+    layer.kernel = bins;
+    return finish(layer, {bins, bins, channels(input)}, 0);
+  }
+  int32_t upsample(int32_t input, int32_t like, int32_t relu) {
+    Size to = sizes_[size_t(like)];
+    return finish(start(SEGNAS_LAYER_UPSAMPLE, input, like, relu), {to.h, to.w, channels(input)}, 0);
+  }
   int32_t labels(int32_t input) { return finish(start(SEGNAS_LAYER_LABELS, input, -1, 0), {network_->h, network_->w, 1}, 0); }
   int64_t channels(int32_t value) const { return sizes_[size_t(value)].c; }
 
@@ -119,6 +134,11 @@ class Evaluation {
       }
       case SEGNAS_LAYER_DWCONV: {
         ref::DwconvShape s{x.n, x.h, x.w, x.c, layer.kernel, layer.stride};
+        if (layer.dilation > 1) {
+          linear(layer, {x.n, x.h, x.w, x.c, {}, {}, 0, 0}, s.k * s.k * s.c,
+                 [&](const double *in, const double *w, ref::Sum *y) { dilated(s, layer.dilation, in, w, y); });
+          break;
+        }
         linear(layer, {x.n, s.ho(), s.wo(), s.c, {}, {}, 0, 0}, s.k * s.k * s.c,
                [&](const double *in, const double *w, ref::Sum *y) { ref::dwconv_forward(s, in, w, y); });
         break;
@@ -129,7 +149,9 @@ class Evaluation {
                [&](const double *in, const double *w, ref::Sum *y) { ref::pwconv_forward(s, in, w, nullptr, y); });
         break;
       }
+      case SEGNAS_LAYER_UPSAMPLE:
       case SEGNAS_LAYER_UPSAMPLE_ADD: resize(layer, values_[size_t(layer.input2)].h, values_[size_t(layer.input2)].w); break;
+      case SEGNAS_LAYER_AVG_POOL: average(layer); break;
       case SEGNAS_LAYER_LABELS: resize(layer, network_.h, network_.w); break;
     }
   }
@@ -197,12 +219,43 @@ class Evaluation {
 
   void resize(const segnas_layer &layer, int64_t h, int64_t w) {
     const NetworkValue &x = values_[size_t(layer.input)];
-    const NetworkValue *onto = layer.input2 >= 0 ? &values_[size_t(layer.input2)] : nullptr;
+    const NetworkValue *onto = layer.kind == SEGNAS_LAYER_UPSAMPLE_ADD ? &values_[size_t(layer.input2)] : nullptr;
     ref::UpsampleShape s{x.n, x.h, x.w, h, w, x.c};
     NetworkValue out{x.n, h, w, x.c, {}, {}, 0, 0};
     std::vector<ref::Sum> sums(size_t(x.n * h * w * x.c)), errors(sums.size());
     ref::upsample_forward(s, x.value.data(), onto ? onto->value.data() : nullptr, false, sums.data());
     ref::upsample_forward(s, x.bound.data(), onto ? onto->bound.data() : nullptr, false, errors.data());
+    finish(layer, std::move(out), sums, errors);
+  }
+
+  // Tap by tap, with nothing of how a kernel goes about it.
+  static void dilated(const ref::DwconvShape &s, int64_t dilation, const double *x, const double *w, ref::Sum *y) {
+    for (int64_t p = 0; p < s.n * s.h * s.w; p++) {
+      const int64_t i = p / s.w % s.h, j = p % s.w, picture = p / (s.w * s.h) * s.h * s.w;
+      for (int64_t tap = 0; tap < s.k * s.k; tap++) {
+        const int64_t row = i + (tap / s.k - s.k / 2) * dilation, column = j + (tap % s.k - s.k / 2) * dilation;
+        if (row < 0 || row >= s.h || column < 0 || column >= s.w) continue;
+        for (int64_t c = 0; c < s.c; c++) y[p * s.c + c].add(x[(picture + row * s.w + column) * s.c + c] * w[tap * s.c + c]);
+      }
+    }
+  }
+
+  void average(const segnas_layer &layer) {
+    const NetworkValue &x = values_[size_t(layer.input)];
+    const int64_t bins = layer.kernel;
+    NetworkValue out{x.n, bins, bins, x.c, {}, {}, 0, 0};
+    std::vector<ref::Sum> sums(size_t(x.n * bins * bins * x.c)), errors(sums.size());
+    for (int64_t p = 0; p < x.n * bins * bins; p++) {
+      const int64_t i = p / bins % bins, j = p % bins;
+      const int64_t top = i * x.h / bins, bottom = ((i + 1) * x.h + bins - 1) / bins, left = j * x.w / bins, right = ((j + 1) * x.w + bins - 1) / bins;
+      const double share = 1 / double((bottom - top) * (right - left));
+      for (int64_t row = top; row < bottom; row++)
+        for (int64_t at = 0; at < (right - left) * x.c; at++) {
+          const size_t from = size_t(((p / (bins * bins) * x.h + row) * x.w + left) * x.c + at), to = size_t(p * x.c + at % x.c);
+          sums[to].add(x.value[from] * share);
+          errors[to].add(x.bound[from] * share);
+        }
+    }
     finish(layer, std::move(out), sums, errors);
   }
 
@@ -219,6 +272,21 @@ int32_t context_branch(Builder &builder, Random &random, int32_t value, int64_t 
     int32_t out = random.one_in(2) ? int32_t(builder.channels(value)) : int32_t(random.integer(most_channels / 2, most_channels));
     value = builder.block(value, random.pick(kExpands), random.pick(kKernels), stride, out);
   }
+  return value;
+}
+
+// What other designs have between their blocks: a pyramid of averages, each thinned and added at full size; taps far apart.
+int32_t known_parts(Builder &builder, Random &random, int32_t value) {
+  static const int32_t kBins[] = {1, 2, 3, 6}, kKernels[] = {3, 5, 7};
+  if (random.one_in(2)) {
+    const int32_t channels = int32_t(random.integer(1, 40));
+    int32_t sum = builder.pointwise(value, channels, 0);
+    for (int64_t levels = random.integer(1, 3); levels > 0; levels--)
+      sum = builder.fuse(builder.pointwise(builder.pool(value, random.pick(kBins), int32_t(random.integer(0, 1))), channels, 0), sum, levels == 1);
+    value = sum;
+  }
+  if (random.one_in(2)) value = builder.dilated(value, random.pick(kKernels), int32_t(random.integer(2, 5)), int32_t(random.integer(0, 1)));
+  if (random.one_in(2)) value = builder.pointwise(value, int32_t(random.integer(1, 40)), int32_t(random.integer(0, 1)));
   return value;
 }
 
@@ -249,9 +317,13 @@ Network draw_network(Random &random) {
   int32_t stem = random.one_in(8) ? 0 : builder.conv3x3(0, int32_t(random.integer(1, 20)), int32_t(random.integer(1, 2)), 1);
   if (random.one_in(2)) stem = builder.pointwise(builder.depthwise(stem, 3, 2, 1), int32_t(random.integer(1, 24)), 1);
   int32_t value = context_branch(builder, random, stem, most_channels);
+  const bool known = random.one_in(2);
+  if (known) value = known_parts(builder, random, value);
   if (random.one_in(2)) {
     int32_t detail = builder.pointwise(builder.depthwise(stem, 3, 1, 1), int32_t(builder.channels(value)), 1);
     value = builder.fuse(value, detail, int32_t(random.integer(0, 1)));
+  } else if (known) {
+    value = builder.upsample(value, stem, int32_t(random.integer(0, 1)));
   }
   if (random.one_in(2)) value = builder.pointwise(builder.depthwise(value, 3, 1, 1), int32_t(random.integer(1, 32)), 1);
   bool labels = random.one_in(2);
@@ -270,8 +342,14 @@ Network draw_network(Random &random) {
 
 bool Network::takes_bytes() const {
   for (const segnas_layer &layer : layers)
-    if ((layer.input == 0 && layer.kind != SEGNAS_LAYER_CONV3X3) || layer.input2 == 0) return false;
+    if ((layer.input == 0 && layer.kind != SEGNAS_LAYER_CONV3X3) || (layer.input2 == 0 && layer.kind != SEGNAS_LAYER_UPSAMPLE)) return false;
   return true;
+}
+
+bool Network::cpu_alone() const {
+  for (const segnas_layer &layer : layers)
+    if (layer.kind == SEGNAS_LAYER_AVG_POOL || layer.kind == SEGNAS_LAYER_UPSAMPLE || layer.dilation > 1) return true;
+  return false;
 }
 
 NetworkValue evaluate(const Network &network, const Variant &variant) {

@@ -1,6 +1,7 @@
 #include "sessions.h"
 
 #include <cmath>
+#include <cstddef>
 #include <cstring>
 #include <functional>
 
@@ -23,6 +24,19 @@ segnas_status create(segnas_context *context, const Network &network, const segn
                                                options, &made, err);
   session->reset(made);
   return status;
+}
+
+// The layers as a caller compiled with the first version's header passes them: shorter structs, one behind the other. Empty where they cannot say it.
+std::vector<char> first_version(const Network &network) {
+  const uint32_t size = offsetof(segnas_layer, dilation);
+  std::vector<char> bytes;
+  for (const segnas_layer &layer : network.layers) {
+    if (layer.dilation > 1) return {};
+    const char *at = reinterpret_cast<const char *>(&layer);
+    bytes.insert(bytes.end(), at, at + size);
+    std::memcpy(bytes.data() + bytes.size() - size, &size, sizeof size);
+  }
+  return bytes;
 }
 
 std::string describe(const char *format, size_t element, double got, double value, double bound) {
@@ -93,7 +107,23 @@ SessionRunner::Output SessionRunner::execute(const std::string &place, int threa
     output.failure = run_guarded(session.get(), network_, variant_, &again);
     if (output.failure.empty() && again != output.bytes) output.failure = "the fused run differs from that with fusion " + std::to_string(fusion);
   }
+  if (output.failure.empty()) output.failure = check_first_version(places_.context(place, threads), output.bytes);
   return output;
+}
+
+std::string SessionRunner::check_first_version(segnas_context *context, const std::vector<uint8_t> &expected) const {
+  const std::vector<char> layers = first_version(network_);
+  if (layers.empty()) return "";
+  segnas_session *made = nullptr;
+  segnas_error err;
+  segnas_session_options options = network_.options(variant_);
+  segnas_status status = segnas_session_create(context, reinterpret_cast<const segnas_layer *>(layers.data()), int32_t(network_.layers.size()), network_.n,
+                                               network_.h, network_.w, network_.c, &options, &made, &err);
+  Session session(made);
+  if (status != SEGNAS_OK) return std::string("create from the first version's layers: ") + err.text;
+  std::vector<uint8_t> output;
+  std::string failure = run_guarded(made, network_, variant_, &output);
+  return failure.empty() && output != expected ? "the first version's layers give another output" : failure;
 }
 
 // The figures of a session that is not made are those of the one that is.
@@ -175,7 +205,7 @@ void check_session_refusals(Places &places, const std::string &place, uint64_t s
     Random random(mix(mix(seed, "refused session"), number++));
     good = draw_network(random);
   } while (!good.labels() || good.layers[0].kind != SEGNAS_LAYER_CONV3X3 || !has(good, SEGNAS_LAYER_DWCONV) || !has(good, SEGNAS_LAYER_UPSAMPLE_ADD));
-  size_t depthwise = 0, fuse = 0;
+  size_t depthwise = 0, fuse = 0;  // of which an average and an upsampling are made
   while (good.layers[depthwise].kind != SEGNAS_LAYER_DWCONV) depthwise++;
   while (good.layers[fuse].kind != SEGNAS_LAYER_UPSAMPLE_ADD) fuse++;
   const size_t last = good.layers.size() - 1;
@@ -196,6 +226,15 @@ void check_session_refusals(Places &places, const std::string &place, uint64_t s
       {"labels before the last layer", [=](Network &n) { n.layers.push_back(n.layers[last]); }},
       {"a falling group", [](Network &n) { n.layers[0].group = n.groups() + 5; }},
       {"a negative group", [](Network &n) { n.layers[0].group = -1; }},
+      {"a dilation below 0", [=](Network &n) { n.layers[depthwise].dilation = -2; }},
+      {"a dilation of 65", [=](Network &n) { n.layers[depthwise].stride = 1, n.layers[depthwise].dilation = 65; }},
+      {"a dilated stride", [=](Network &n) { n.layers[depthwise].stride = 2, n.layers[depthwise].dilation = 2; }},
+      {"a dilated fuse", [=](Network &n) { n.layers[fuse].dilation = 2; }},
+      {"an average over no bins", [=](Network &n) { n.layers[fuse].kind = SEGNAS_LAYER_AVG_POOL, n.layers[fuse].input2 = -1; }},
+      {"an average over 65 bins", [=](Network &n) { n.layers[fuse].kind = SEGNAS_LAYER_AVG_POOL, n.layers[fuse].input2 = -1, n.layers[fuse].kernel = 65; }},
+      {"an average of two values", [=](Network &n) { n.layers[fuse].kind = SEGNAS_LAYER_AVG_POOL, n.layers[fuse].kernel = 2; }},
+      {"an upsampling to no size", [=](Network &n) { n.layers[fuse].kind = SEGNAS_LAYER_UPSAMPLE, n.layers[fuse].input2 = -1; }},
+      {"layers of two sizes", [](Network &n) { n.layers.back().size = offsetof(segnas_layer, dilation); }},
       {"no pictures", [](Network &n) { n.n = 0; }},
       {"a negative height", [](Network &n) { n.h = -3; }},
       {"no width", [](Network &n) { n.w = 0; }},

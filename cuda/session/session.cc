@@ -204,6 +204,16 @@ class Maker {
   segnas_error *err_;
 };
 
+// The layers that have no kernel here.
+segnas_status check_kinds(const segnas_network &network, segnas_error *err) {
+  for (int32_t i = 0; i < network.count; i++) {
+    const segnas_layer &l = network.layers[i];
+    const char *what = l.kind == SEGNAS_LAYER_AVG_POOL ? "average pooling" : l.kind == SEGNAS_LAYER_UPSAMPLE ? "upsampling that adds nothing" : l.dilation > 1 ? "dilation" : nullptr;
+    if (what) return fail(err, SEGNAS_NO_KERNEL, "segnas_session_create: layer %d: the sessions of this plug-in have no kernel for %s", i, what);
+  }
+  return SEGNAS_OK;
+}
+
 }  // namespace
 
 // bfloat16 products need tensor cores that have them; half precision is everywhere (half.h has both in plain arithmetic, which sim runs).
@@ -214,6 +224,7 @@ int32_t device_precision(void *device, int32_t precision) {
 
 segnas_status session_create(void *device, const segnas_network *network, void **session, size_t *activation_bytes, size_t *weight_bytes, segnas_error *err) {
   Device *d = static_cast<Device *>(device);
+  SEGNAS_GPU_TRY(check_kinds(*network, err));
   const SessionPlan plan = plan_session(d->facts, *network);
   *activation_bytes = plan.activation_bytes;
   *weight_bytes = plan.weight_bytes;

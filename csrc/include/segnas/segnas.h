@@ -298,7 +298,9 @@ typedef enum segnas_layer_kind {
   SEGNAS_LAYER_DWCONV = 1,  /* weights [kernel*kernel][C], bias [C] */
   SEGNAS_LAYER_PWCONV = 2,  /* weights [Cin][channels], bias [channels]; input2 >= 0: added after the bias (residual) */
   SEGNAS_LAYER_UPSAMPLE_ADD = 3, /* input: bilinear to input2's size, added to input2 */
-  SEGNAS_LAYER_LABELS = 4   /* logits `input` upsampled bilinearly to the network input's size and argmaxed: u8 [N,H,W]; last layer */
+  SEGNAS_LAYER_LABELS = 4,  /* logits `input` upsampled bilinearly to the network input's size and argmaxed: u8 [N,H,W]; last layer */
+  SEGNAS_LAYER_AVG_POOL = 5, /* input averaged over kernel x kernel bins: of b bins, bin i takes rows floor(i H/b) to ceil((i+1) H/b), columns likewise */
+  SEGNAS_LAYER_UPSAMPLE = 6 /* input: bilinear to input2's size, of which nothing else is used */
 } segnas_layer_kind;
 
 typedef struct segnas_layer {
@@ -307,12 +309,15 @@ typedef struct segnas_layer {
   int32_t input;    /* value index */
   int32_t input2;   /* value index or -1 */
   int32_t channels; /* output channels (CONV3X3, PWCONV; 0 elsewhere) */
-  int32_t kernel;   /* DWCONV: 3, 5, 7 */
+  int32_t kernel;   /* DWCONV: 3, 5, 7; AVG_POOL: bins on a side, 1 to 64 */
   int32_t stride;   /* CONV3X3, DWCONV: 1, 2 */
   int32_t relu;     /* 1: max(0, .) at the end (after the addition) */
   int32_t group;    /* timing group, >= 0, not decreasing over the layers; layers of different groups are never fused */
   const float *weights; /* host, borrowed for the call */
   const float *bias;
+  /* DWCONV of stride 1: its taps lie dilation pixels apart, 1 to 64 (0 is 1); padding dilation*(kernel/2). Layers whose size ends before it, all of a
+   * network alike, are those of version 0.1 and have none. */
+  int32_t dilation;
 } segnas_layer;
 
 typedef struct segnas_session segnas_session;
