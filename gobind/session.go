@@ -22,7 +22,7 @@ const (
 	LayerPWConv                       // Weights [Cin][Channels], Bias [Channels]; Input2 >= 0 is added after the bias
 	LayerUpsampleAdd                  // Input resized bilinearly to Input2's size and added to it
 	LayerLabels                       // logits resized to the network input's size and argmaxed: the last layer
-	LayerAvgPool                      // Input averaged over Kernel x Kernel bins (segnas.h says which pixels are whose)
+	LayerAvgPool                      // Input averaged over Kernel x Kernel bins, fewer where it is smaller: segnas.h says which pixels are whose
 	LayerUpsample                     // Input resized bilinearly to Input2's size
 )
 

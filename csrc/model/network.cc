@@ -59,7 +59,7 @@ segnas_status infer(const Plan &plan, const Layer &l, int index, Value *out, seg
       if (second->c != x.c) return bad(err, index, "input and input2 differ in channels");
       *out = {second->h, second->w, x.c};
       break;
-    case SEGNAS_LAYER_AVG_POOL: *out = {l.kernel, l.kernel, x.c}; break;
+    case SEGNAS_LAYER_AVG_POOL: *out = {std::min<int64_t>(l.kernel, x.h), std::min<int64_t>(l.kernel, x.w), x.c}; break;
     case SEGNAS_LAYER_UPSAMPLE: *out = {plan.values[l.like].h, plan.values[l.like].w, x.c}; break;
     case SEGNAS_LAYER_LABELS:
       if (x.c > kMostClasses) return bad(err, index, "labels take at most 64 classes");

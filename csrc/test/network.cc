@@ -50,7 +50,8 @@ class Builder {
   int32_t pool(int32_t input, int32_t bins, int32_t relu) {
     segnas_layer layer = start(SEGNAS_LAYER_AVG_POOL, input, -1, relu);
     layer.kernel = bins;
-    return finish(layer, {bins, bins, channels(input)}, 0);
+    Size in = sizes_[size_t(input)];
+    return finish(layer, {std::min<int64_t>(bins, in.h), std::min<int64_t>(bins, in.w), in.c}, 0);
   }
   int32_t upsample(int32_t input, int32_t like, int32_t relu) {
     Size to = sizes_[size_t(like)];
@@ -242,16 +243,16 @@ class Evaluation {
 
   void average(const segnas_layer &layer) {
     const NetworkValue &x = values_[size_t(layer.input)];
-    const int64_t bins = layer.kernel;
-    NetworkValue out{x.n, bins, bins, x.c, {}, {}, 0, 0};
-    std::vector<ref::Sum> sums(size_t(x.n * bins * bins * x.c)), errors(sums.size());
-    for (int64_t p = 0; p < x.n * bins * bins; p++) {
-      const int64_t i = p / bins % bins, j = p % bins;
-      const int64_t top = i * x.h / bins, bottom = ((i + 1) * x.h + bins - 1) / bins, left = j * x.w / bins, right = ((j + 1) * x.w + bins - 1) / bins;
+    const int64_t high = std::min<int64_t>(layer.kernel, x.h), wide = std::min<int64_t>(layer.kernel, x.w);
+    NetworkValue out{x.n, high, wide, x.c, {}, {}, 0, 0};
+    std::vector<ref::Sum> sums(size_t(x.n * high * wide * x.c)), errors(sums.size());
+    for (int64_t p = 0; p < x.n * high * wide; p++) {
+      const int64_t i = p / wide % high, j = p % wide;
+      const int64_t top = i * x.h / high, bottom = ((i + 1) * x.h + high - 1) / high, left = j * x.w / wide, right = ((j + 1) * x.w + wide - 1) / wide;
       const double share = 1 / double((bottom - top) * (right - left));
       for (int64_t row = top; row < bottom; row++)
         for (int64_t at = 0; at < (right - left) * x.c; at++) {
-          const size_t from = size_t(((p / (bins * bins) * x.h + row) * x.w + left) * x.c + at), to = size_t(p * x.c + at % x.c);
+          const size_t from = size_t(((p / (high * wide) * x.h + row) * x.w + left) * x.c + at), to = size_t(p * x.c + at % x.c);
           sums[to].add(x.value[from] * share);
           errors[to].add(x.bound[from] * share);
         }

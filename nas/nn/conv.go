@@ -16,12 +16,13 @@ const (
 
 // convolution is what a convolution's forward and backward passes need.
 type convolution struct {
-	kind   convKind
-	stride int
-	weight gobind.Tensor // the view or transformed kernel that is used
-	param  *Param        // of which weight is a view; for transformed kernels the largest kernel
-	bias   *Param        // nil: none
-	steps  transforms
+	kind     convKind
+	stride   int
+	dilation int           // of a depthwise one; 0 or 1: none
+	weight   gobind.Tensor // the view or transformed kernel that is used
+	param    *Param        // of which weight is a view; for transformed kernels the largest kernel
+	bias     *Param        // nil: none
+	steps    transforms
 }
 
 // outputSize is the size of a convolution of padding k/2.
@@ -45,6 +46,10 @@ func (t *Tape) convolve(c *convolution, x Value, measure bool) (y gobind.Tensor,
 		moments = t.scratchPairs(channels)
 	}
 	from := t.values[x.index].source()
+	if c.dilation > 1 {
+		t.dilated(c, t.plain(x), y, moments)
+		return y, block, moments
+	}
 	switch c.kind {
 	case denseConv:
 		t.count(opConv3x3, t.clock(), t.stream.Conv3x3NormForward(t.plain(x), c.weight, c.stride, y, moments))
@@ -69,7 +74,7 @@ func (t *Tape) gradients(c *convolution, input int32, y source, grad gobind.Tens
 	if x.wantsGrad {
 		dx, block = t.like(x.tensor)
 		// The sums of the only gradient that the input gets are taken while it is in cache.
-		if c.kind != denseConv && !from.norm.IsZero() && x.gradBlock == noBlock && x.reads == 1 {
+		if c.kind != denseConv && c.dilation <= 1 && !from.norm.IsZero() && x.gradBlock == noBlock && x.reads == 1 {
 			sums = t.scratchPairs(x.tensor.Last())
 		}
 	}
@@ -78,13 +83,15 @@ func (t *Tape) gradients(c *convolution, input int32, y source, grad gobind.Tens
 		t.arena.drop(block)
 		return
 	}
-	switch c.kind {
-	case denseConv:
+	switch {
+	case c.dilation > 1:
+		t.dilatedGradients(c, x.activation(), y, grad, accumulate, dw, dx)
+	case c.kind == denseConv:
 		t.denseGradients(c, x.activation(), y, grad, accumulate, dw, dx)
-	case depthwiseConv:
+	case c.kind == depthwiseConv:
 		t.count(opDWConvBackward, t.clock(), t.stream.DWConvNormBackward(from.tensor, from.norm, from.relu, c.weight, c.stride,
 			y.tensor, y.norm, y.relu, grad, accumulate, dw, dx, sums))
-	case pointwiseConv:
+	default:
 		t.count(opPWConvBackward, t.clock(), t.stream.PWConvNormBackward(from.tensor, from.norm, from.relu, c.weight,
 			y.tensor, y.norm, y.relu, grad, accumulate, dw, dx, sums))
 	}

@@ -6,7 +6,7 @@ import (
 	"github.com/segnas/segnas/gobind"
 )
 
-// DWConvBN is a depthwise convolution, batch norm and ReLU. It may be run with a smaller kernel than its own, which is then the centre
+// DWConvBN is a depthwise convolution, batch norm and, unless it is linear, ReLU. It may be run with a smaller kernel than its own, which is then the centre
 // of the next larger one passed through a learned transform (Cai et al. 2020, section 3.3).
 type DWConvBN struct {
 	Weight     *Param   // [Kernel*Kernel][C]
@@ -14,6 +14,8 @@ type DWConvBN struct {
 	BN         *BatchNorm
 	Kernel     int
 	Stride     int
+	Dilation   int  // pixels from one tap to the next, with stride 1; 0 is 1
+	Linear     bool // no ReLU
 }
 
 // NewDWConvBN makes the layer's parameters for its largest width and kernel. Kernels from smallest up can be run; the transforms begin as
@@ -37,7 +39,7 @@ func (l *DWConvBN) Forward(t *Tape, x Value, kernel int, mode Mode) Value {
 		t.fail(err)
 		return x
 	}
-	return t.convNorm(x, c, l.BN, true, mode)
+	return t.convNorm(x, c, l.BN, !l.Linear, mode)
 }
 
 // mostTransforms: from 7 to 5 and from 5 to 3.
@@ -57,7 +59,7 @@ func (t *Tape) kernel(l *DWConvBN, channels, kernel int) (convolution, error) {
 		return convolution{}, fmt.Errorf("%d channels and kernel %d wanted of a depthwise layer of %d channels, kernel %d and %d transforms",
 			channels, kernel, l.Weight.Value.Last(), l.Kernel, len(l.Transforms))
 	}
-	c := convolution{kind: depthwiseConv, stride: l.Stride, weight: l.Weight.Value.Slice(1, 0, channels), param: l.Weight}
+	c := convolution{kind: depthwiseConv, stride: l.Stride, dilation: l.Dilation, weight: l.Weight.Value.Slice(1, 0, channels), param: l.Weight}
 	for i := range count {
 		k := l.Kernel - 2*(i+1)
 		small := t.scratch(k*k, channels)

@@ -92,6 +92,9 @@ func composites(b *bench) []composite {
 	wide, narrow := s.NewPWConvBN("wide", 4, 12, true), s.NewPWConvBN("narrow", 12, 4, false)
 	five, seven := s.NewDWConvBN("five", 12, 5, 3, 1), s.NewDWConvBN("seven", 12, 7, 3, 2)
 	logits := s.NewClassifier("logits", 6, 5)
+	holes, far := s.NewDWConvBN("holes", 4, 3, 3, 1), s.NewDWConvBN("far", 12, 5, 5, 1)
+	holes.Dilation, far.Dilation, far.Linear = 2, 3, true
+	same, join := s.NewPWConvBN("same", 4, 4, true), s.NewPWConvBN("join", 20, 4, true)
 	block := func(kernel int) func(*Tape, Value) Value {
 		return func(t *Tape, x Value) Value {
 			h := wide.Forward(t, x, 8, Train)
@@ -118,6 +121,25 @@ func composites(b *bench) []composite {
 			detail := wide.Forward(t, x, 12, Train)
 			context := seven.Forward(t, wide.Forward(t, x, 12, Train), 5, Train)
 			return t.UpsampleAdd(context, detail)
+		}},
+		{"dilated", [4]int{2, 7, 9, 4}, Train, func(t *Tape, x Value) Value {
+			return holes.Forward(t, x, 3, Train)
+		}},
+		{"dilated after batch norm, farther than the picture", [4]int{2, 4, 2, 4}, Train, func(t *Tape, x Value) Value {
+			return far.Forward(t, wide.Forward(t, x, 12, Train), 5, Train)
+		}},
+		{"dilated, frozen statistics", [4]int{1, 6, 4, 4}, TrainFrozen, func(t *Tape, x Value) Value {
+			return holes.Forward(t, wide.Forward(t, x, 4, TrainFrozen), 3, TrainFrozen)
+		}},
+		{"upsampled", [4]int{2, 3, 4, 4}, Train, func(t *Tape, x Value) Value {
+			return wide.Forward(t, t.Upsample(same.Forward(t, x, 4, Train), 7, 5), 12, Train)
+		}},
+		{"joined, one part read twice", [4]int{2, 4, 5, 4}, Train, func(t *Tape, x Value) Value {
+			h := wide.Forward(t, x, 8, Train)
+			return join.Forward(t, t.Concat(h, five.Forward(t, t.Concat(x, h), 3, Train)), 4, Train)
+		}},
+		{"sum and relu", [4]int{2, 4, 5, 4}, Train, func(t *Tape, x Value) Value {
+			return t.ReLU(t.Add(x, same.Forward(t, x, 4, Train)))
 		}},
 		{"a value read three times", [4]int{1, 4, 4, 4}, Train, func(t *Tape, x Value) Value {
 			h := wide.Forward(t, x, 8, Train)

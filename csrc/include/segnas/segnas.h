@@ -299,7 +299,8 @@ typedef enum segnas_layer_kind {
   SEGNAS_LAYER_PWCONV = 2,  /* weights [Cin][channels], bias [channels]; input2 >= 0: added after the bias (residual) */
   SEGNAS_LAYER_UPSAMPLE_ADD = 3, /* input: bilinear to input2's size, added to input2 */
   SEGNAS_LAYER_LABELS = 4,  /* logits `input` upsampled bilinearly to the network input's size and argmaxed: u8 [N,H,W]; last layer */
-  SEGNAS_LAYER_AVG_POOL = 5, /* input averaged over kernel x kernel bins: of b bins, bin i takes rows floor(i H/b) to ceil((i+1) H/b), columns likewise */
+  SEGNAS_LAYER_AVG_POOL = 5, /* input averaged over kernel x kernel bins, no more than it has rows or columns: of b bins, bin i takes rows floor(i H/b)
+                              * to ceil((i+1) H/b), columns likewise */
   SEGNAS_LAYER_UPSAMPLE = 6 /* input: bilinear to input2's size, of which nothing else is used */
 } segnas_layer_kind;
 
