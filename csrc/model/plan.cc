@@ -160,7 +160,7 @@ void size_memory(Plan *plan) {
     else if (interpolates(l))
       plan->worker_bytes = std::max(plan->worker_bytes, a.upsample_scratch(x.w, x.c));
     if (l.dilation > 1) plan->worker_bytes = std::max(plan->worker_bytes, a.dilated_scratch(l, x.w));
-    if (l.kind == SEGNAS_LAYER_AVG_POOL) plan->worker_bytes = std::max(plan->worker_bytes, 2 * cache_lines(sizeof(float) * static_cast<size_t>(pool_channels(*plan, l))));
+    if (l.kind == SEGNAS_LAYER_AVG_POOL) plan->worker_bytes = std::max(plan->worker_bytes, cache_lines(sizeof(float) * static_cast<size_t>(pool_channels(*plan, l))));
   }
   for (const Step &s : plan->steps) {
     if (s.convert != Convert::kNone) continue;

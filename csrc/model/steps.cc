@@ -81,12 +81,10 @@ void run_upsample_add(const Run &run, int layer, int output) {
   });
 }
 
-// Means over bins: rows are summed one by one, then added up, so that no chain is longer than a bin's height or width. A piece is one bin of one
-// picture, of a few channels where a value may be written in parts.
+// Means over bins, by the kernel of ops/pool. A piece is one bin of one picture, of a few channels where a value may be written in parts.
 void run_avg_pool(const Run &run, const Layer &l, int output) {
   const Plan &plan = run.plan();
   const Value &x = plan.values[l.input], &y = plan.values[output];
-  const ElementwiseKernels &kernels = run.session->context->kernels->elementwise;
   const int64_t part = pool_channels(plan, l), parts = (x.c + part - 1) / part;
   void *scratch = run.session->scratch.reserve(0);
   run.session->context->pool->run(plan.n * y.h * y.w * parts, [&](int64_t piece, int worker) {
@@ -94,14 +92,9 @@ void run_avg_pool(const Run &run, const Layer &l, int output) {
     const int64_t count = std::min(part, x.c - channel);
     const int64_t top = i * x.h / y.h, bottom = ((i + 1) * x.h + y.h - 1) / y.h, left = j * x.w / y.w, right = ((j + 1) * x.w + y.w - 1) / y.w;
     float *sum = reinterpret_cast<float *>(run.scratch(worker, scratch));
-    float *line = sum + cache_lines(sizeof(float) * static_cast<size_t>(part)) / sizeof(float);
     const float *from = run.read_floats(l.input) + (pixel / (y.h * y.w) * x.h + top) * x.w * x.c + channel;
-    std::fill_n(sum, count, 0.0f);
-    for (int64_t row = top; row < bottom; row++, from += x.w * x.c) {
-      std::copy_n(from + left * x.c, count, line);
-      for (int64_t column = left + 1; column < right; column++) kernels.add(count, line, from + column * x.c, false, line);
-      kernels.add(count, sum, line, false, sum);
-    }
+    const PoolBin columns = {left, right};
+    run.session->context->kernels->pool.sum({from, x.c, x.w * x.c, count, bottom - top, &columns, 1, sum});
     const float share = 1.0f / static_cast<float>((bottom - top) * (right - left));
     for (int64_t c = 0; c < count; c++) sum[c] = l.relu ? std::max(sum[c] * share, 0.0f) : sum[c] * share;
     if (plan.arithmetic->plain()) {

@@ -34,12 +34,34 @@ type bench struct {
 
 // network is one network while it is measured.
 type network struct {
-	arch     space.Arch
-	ops      []space.Op
+	subject
 	runner   Runner
 	turns    []turn
 	rejected int     // turns
 	joules   float64 // of a picture; 0: not measured
+}
+
+// subject is what is measured: a network of the space, or any other, of which only whole runs count.
+type subject struct {
+	name string
+	arch space.Arch // zero of another network
+	ops  []space.Op // as the runner times them; nil of another network
+	open func(context.Context) (Runner, error)
+}
+
+// subjectOf is the network of an architecture.
+func subjectOf(dev Device, setup Setup, a space.Arch) subject {
+	return subject{a.String(), a, setup.Network.Ops(a, setup.H, setup.W), func(ctx context.Context) (Runner, error) {
+		return dev.Open(ctx, setup.Network, a, setup.H, setup.W, setup.Batch)
+	}}
+}
+
+func subjectsOf(dev Device, setup Setup, archs []space.Arch) []subject {
+	subjects := make([]subject, len(archs))
+	for i, a := range archs {
+		subjects[i] = subjectOf(dev, setup, a)
+	}
+	return subjects
 }
 
 // turn is the recorded runs of one network between the canary's visits ends-1 and ends.
@@ -53,7 +75,7 @@ func newBench(ctx context.Context, dev Device, setup Setup, opt Options) (*bench
 	opt = opt.withDefaults()
 	b := &bench{dev: dev, setup: setup, opt: opt, canary: canary{tolerance: opt.Tolerance}, watch: watchOf(dev)}
 	var err error
-	if b.base, b.perRun, err = b.open(ctx, space.Baseline()); err != nil {
+	if b.base, b.perRun, err = b.open(ctx, subjectOf(dev, setup, space.Baseline())); err != nil {
 		return nil, err
 	}
 	return b, nil
@@ -62,15 +84,15 @@ func newBench(ctx context.Context, dev Device, setup Setup, opt Options) (*bench
 func (b *bench) close() error { return b.base.runner.Close() }
 
 // open opens a network, warms it up and returns it with its steady time.
-func (b *bench) open(ctx context.Context, a space.Arch) (*network, time.Duration, error) {
+func (b *bench) open(ctx context.Context, s subject) (*network, time.Duration, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, 0, err
 	}
-	r, err := b.dev.Open(ctx, b.setup.Network, a, b.setup.H, b.setup.W, b.setup.Batch)
+	r, err := s.open(ctx)
 	if err != nil {
-		return nil, 0, fmt.Errorf("open network %s at %dx%d: %w", a, b.setup.H, b.setup.W, err)
+		return nil, 0, fmt.Errorf("open network %s at %dx%d: %w", s.name, b.setup.H, b.setup.W, err)
 	}
-	n := &network{arch: a, ops: b.setup.Network.Ops(a, b.setup.H, b.setup.W), runner: r}
+	n := &network{subject: s, runner: r}
 	steady, err := n.warm(ctx)
 	if err != nil {
 		return nil, 0, errors.Join(err, r.Close())
@@ -85,10 +107,10 @@ func (n *network) run(ctx context.Context) (Sample, error) {
 	}
 	s, err := n.runner.Run()
 	if err != nil {
-		return Sample{}, fmt.Errorf("run network %s: %w", n.arch, err)
+		return Sample{}, fmt.Errorf("run network %s: %w", n.name, err)
 	}
-	if len(s.Ops) != len(n.ops) {
-		return Sample{}, fmt.Errorf("run network %s: the device timed %d operations of %d", n.arch, len(s.Ops), len(n.ops))
+	if n.ops != nil && len(s.Ops) != len(n.ops) {
+		return Sample{}, fmt.Errorf("run network %s: the device timed %d operations of %d", n.name, len(s.Ops), len(n.ops))
 	}
 	return s, nil
 }
@@ -138,7 +160,7 @@ func (b *bench) visit(ctx context.Context) error {
 	}
 	level := slices.MinFunc(runs, func(x, y Sample) int { return cmp.Compare(x.Total, y.Total) }).Total
 	if level <= 0 {
-		return fmt.Errorf("run network %s: the device reports %v for a whole run", b.base.arch, level)
+		return fmt.Errorf("run network %s: the device reports %v for a whole run", b.base.name, level)
 	}
 	b.canary.levels = append(b.canary.levels, float64(level))
 	_, err = b.watch.observe()
@@ -147,15 +169,15 @@ func (b *bench) visit(ctx context.Context) error {
 
 // measure opens the networks together, runs them in turns and returns them with turns enough; progress counts the accepted
 // turns on top of done.
-func (b *bench) measure(ctx context.Context, archs []space.Arch, progress func(done int, note string)) (nets []*network, err error) {
+func (b *bench) measure(ctx context.Context, subjects []subject, progress func(done int, note string)) (nets []*network, err error) {
 	defer func() {
 		for _, n := range nets {
 			err = errors.Join(err, n.runner.Close())
 		}
 	}()
 	progress(0, "warm up")
-	for _, a := range archs {
-		n, _, err := b.open(ctx, a)
+	for _, s := range subjects {
+		n, _, err := b.open(ctx, s)
 		if err != nil {
 			return nets, err
 		}

@@ -47,7 +47,7 @@ func (b *bench) energy(ctx context.Context, n *network) error {
 			continue
 		}
 		if n.joules = (b.watch.last.Joules - before) / float64(runs*b.setup.Batch); n.joules <= 0 {
-			return fmt.Errorf("the energy counter of %v stood still while network %s ran", b.watch.card.Info(), n.arch)
+			return fmt.Errorf("the energy counter of %v stood still while network %s ran", b.watch.card.Info(), n.name)
 		}
 		return nil
 	}

@@ -30,7 +30,7 @@ func MeasureNetworks(ctx context.Context, dev Device, setup Setup, archs []space
 			distinct = append(distinct, a)
 		}
 	}
-	found, cond, err := measureEach(ctx, dev, setup, distinct, opt, func(*bench, []*network, []Measurement) error { return nil })
+	found, cond, err := measureEach(ctx, dev, setup, subjectsOf(dev, setup, distinct), opt, func(*bench, []*network, []Measurement) error { return nil })
 	if err != nil {
 		return nil, cond, err
 	}
@@ -40,10 +40,29 @@ func MeasureNetworks(ctx context.Context, dev Device, setup Setup, archs []space
 	return ms, cond, nil
 }
 
+// Contender is any network that is measured whole beside those of the space.
+type Contender struct {
+	Name string
+	Open func(context.Context) (Runner, error)
+}
+
+// MeasureContenders measures networks as MeasureNetworks does, beside the same canary; the times are in the contenders' order.
+func MeasureContenders(ctx context.Context, dev Device, setup Setup, contenders []Contender, opt Options) (times []Stats, cond Conditions, err error) {
+	subjects := make([]subject, len(contenders))
+	for i, c := range contenders {
+		subjects[i] = subject{name: c.Name, open: c.Open}
+	}
+	found, cond, err := measureEach(ctx, dev, setup, subjects, opt, func(*bench, []*network, []Measurement) error { return nil })
+	for _, m := range found {
+		times = append(times, m.Total)
+	}
+	return times, cond, err
+}
+
 // measureEach measures the networks in groups of about equal size, and calls finish with every group and its measurements.
-func measureEach(ctx context.Context, dev Device, setup Setup, archs []space.Arch, opt Options,
+func measureEach(ctx context.Context, dev Device, setup Setup, subjects []subject, opt Options,
 	finish func(b *bench, nets []*network, ms []Measurement) error) (ms []Measurement, cond Conditions, err error) {
-	if len(archs) == 0 {
+	if len(subjects) == 0 {
 		return nil, Conditions{}, nil
 	}
 	if err := setup.check(dev); err != nil {
@@ -54,12 +73,12 @@ func measureEach(ctx context.Context, dev Device, setup Setup, archs []space.Arc
 		return nil, Conditions{}, err
 	}
 	defer func() { err = errors.Join(b.watch.explain(err), b.close()) }()
-	total, most := b.opt.Rounds*len(archs), 0
+	total, most := b.opt.Rounds*len(subjects), 0
 	if err := b.watch.settle(ctx, b.base, func(note string) { b.opt.Progress(0, total, note) }); err != nil {
 		return nil, Conditions{}, err
 	}
 	var levels []float64 // quiet level to which each measurement is scaled
-	groups := evenly(archs, b.opt.Together)
+	groups := evenly(subjects, b.opt.Together)
 	for i, group := range groups {
 		before := b.opt.Rounds * len(ms)
 		progress := func(done int, note string) {
@@ -101,12 +120,12 @@ func (s Setup) validate() error {
 	return s.Network.Validate()
 }
 
-// evenly cuts archs into the fewest groups of at most size, as equal as can be.
-func evenly(archs []space.Arch, size int) [][]space.Arch {
-	count := (len(archs) + size - 1) / size
-	groups := make([][]space.Arch, count)
+// evenly cuts subjects into the fewest groups of at most size, as equal as can be.
+func evenly(subjects []subject, size int) [][]subject {
+	count := (len(subjects) + size - 1) / size
+	groups := make([][]subject, count)
 	for i := range groups {
-		groups[i] = archs[i*len(archs)/count : (i+1)*len(archs)/count]
+		groups[i] = subjects[i*len(subjects)/count : (i+1)*len(subjects)/count]
 	}
 	return groups
 }

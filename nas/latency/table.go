@@ -216,7 +216,7 @@ func (t *Table) unmeasured(sp space.Space) []space.Arch {
 // Fill measures what Missing names and appends it to the file, a group of networks at a time, so that a kill loses at most the
 // group under way. With nothing missing it measures nothing and returns zero conditions.
 func (t *Table) Fill(ctx context.Context, dev Device, sp space.Space, opt Options) (Conditions, error) {
-	_, cond, err := measureEach(ctx, dev, t.setup, t.unmeasured(sp), opt, t.append)
+	_, cond, err := measureEach(ctx, dev, t.setup, subjectsOf(dev, t.setup, t.unmeasured(sp)), opt, t.append)
 	if err != nil {
 		if t.whole > 0 && !errors.Is(err, context.Canceled) {
 			err = fmt.Errorf("%w; finished entries are kept", err)

@@ -168,7 +168,7 @@ func (w *watch) conditions() *CardConditions {
 // tooMuch is the end of a measurement that the card leaves too few good turns for.
 func (w *watch) tooMuch(n *network, throttled, turns int) error {
 	return fmt.Errorf("the GPU throttles too much to be measured: %d of %d turns of network %s were lost to %v, at %d MHz and %d C; let it cool, or raise its power limit, and repeat the command",
-		throttled, turns, n.arch, w.reasons, w.last.SMMHz, w.last.Celsius)
+		throttled, turns, n.name, w.reasons, w.last.SMMHz, w.last.Celsius)
 }
 
 // explain tells of a card that is gone where that is what a run failed of.

@@ -134,6 +134,9 @@ func composites(b *bench) []composite {
 		{"upsampled", [4]int{2, 3, 4, 4}, Train, func(t *Tape, x Value) Value {
 			return wide.Forward(t, t.Upsample(same.Forward(t, x, 4, Train), 7, 5), 12, Train)
 		}},
+		{"averaged", [4]int{2, 5, 7, 4}, Train, func(t *Tape, x Value) Value {
+			return wide.Forward(t, t.AvgPool(same.Forward(t, x, 4, Train), 3, 2), 12, Train)
+		}},
 		{"joined, one part read twice", [4]int{2, 4, 5, 4}, Train, func(t *Tape, x Value) Value {
 			h := wide.Forward(t, x, 8, Train)
 			return join.Forward(t, t.Concat(h, five.Forward(t, t.Concat(x, h), 3, Train)), 4, Train)

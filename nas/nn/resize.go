@@ -92,3 +92,13 @@ func concatBackward(t *Tape, n *node, grad gobind.Tensor, block int32) {
 	t.addGrad(n.x, grad.Slice(3, 0, split), t.arena.share(block))
 	t.addGrad(n.other, grad.Slice(3, split, grad.Last()), block)
 }
+
+// AvgPool averages x over h x w bins, of which neighbours share a row or column where h or w does not divide x's size (segnas_avg_pool_forward); no more
+// than x has.
+func (t *Tape) AvgPool(x Value, h, w int) Value {
+	return t.unary(x, "average pool", h, w, opAvgPool, t.stream.AvgPoolForward, avgPoolBackward)
+}
+
+func avgPoolBackward(t *Tape, n *node, grad gobind.Tensor, block int32) {
+	t.inputGradient(n, block, opAvgPoolBackward, func(dx gobind.Tensor) error { return t.stream.AvgPoolBackward(grad, dx) })
+}

@@ -24,8 +24,17 @@ type Model interface {
 	Network() space.Network
 	// Forward runs architecture a on pictures x [N,H,W,3] of any size. An architecture that the model does not hold fails the tape.
 	Forward(t *nn.Tape, x nn.Value, a space.Arch, mode nn.Mode) Outputs
+	// Stream is for copies between the host and the parameters while no tape runs.
+	Stream() *gobind.Stream
 	// Close releases the model's memory.
 	Close()
+}
+
+// Deployable is a Model of one network, which a session can run.
+type Deployable interface {
+	Model
+	// Layers returns the network as a session runs it: batch norm folded, label maps out.
+	Layers() ([]gobind.Layer, error)
 }
 
 // Elastic is the supernet that shares weights three ways: smaller kernels are transformed centres of the largest, smaller expand ratios
@@ -74,6 +83,7 @@ type network struct {
 func (n *network) Params() []*nn.Param    { return n.store.Params() }
 func (n *network) Norms() []*nn.BatchNorm { return n.store.Norms() }
 func (n *network) Network() space.Network { return n.net }
+func (n *network) Stream() *gobind.Stream { return n.store.Stream() }
 func (n *network) Close()                 { n.store.Close() }
 func (n *network) parts() *network        { return n }
 

@@ -1,7 +1,6 @@
 package supernet
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/segnas/segnas/gobind"
@@ -65,11 +64,7 @@ func Load(m Model, state []NamedTensor) error {
 	if err != nil {
 		return err
 	}
-	s, err := streamOf(m)
-	if err != nil {
-		return err
-	}
-	return s.Synchronize()
+	return m.Stream().Synchronize()
 }
 
 // fits returns an error unless the entry can be loaded into t.
@@ -89,10 +84,7 @@ func momentumName(p *nn.Param) string { return p.Name + ".momentum" }
 
 // eachTensor visits the tensors of a model's state in a fixed order.
 func eachTensor(m Model, momentum bool, visit func(s *gobind.Stream, name string, t gobind.Tensor) error) error {
-	s, err := streamOf(m)
-	if err != nil {
-		return err
-	}
+	s := m.Stream()
 	for _, p := range m.Params() {
 		if err := visit(s, p.Name, p.Value); err != nil {
 			return err
@@ -116,22 +108,11 @@ func eachTensor(m Model, momentum bool, visit func(s *gobind.Stream, name string
 }
 
 func clearMomentum(m Model) error {
-	s, err := streamOf(m)
-	if err != nil {
-		return err
-	}
+	s := m.Stream()
 	for _, p := range m.Params() {
 		if err := s.Fill(p.Momentum, 0); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func streamOf(m Model) (*gobind.Stream, error) {
-	source, ok := m.(interface{ parts() *network })
-	if !ok {
-		return nil, fmt.Errorf("a %T has no state to save", m)
-	}
-	return source.parts().store.Stream(), nil
 }

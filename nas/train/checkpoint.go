@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"github.com/segnas/segnas/nas/graph"
 	"github.com/segnas/segnas/nas/misuse"
 	"github.com/segnas/segnas/nas/space"
 	"github.com/segnas/segnas/nas/train/safetensors"
@@ -29,6 +30,7 @@ const (
 	Plain   ModelKind = "plain"   // one network: Description.Arch
 	Elastic ModelKind = "elastic" // the supernet that shares weights
 	Naive   ModelKind = "naive"   // the supernet that does not
+	Known   ModelKind = "known"   // a network of package graph: Description.Name
 )
 
 // Description is what has to be known to build a checkpoint's model and to use it on pictures. It is kept as JSON in the metadata.
@@ -37,6 +39,7 @@ type Description struct {
 	Network space.Network `json:"network"`
 	Arch    *space.Arch   `json:"arch,omitempty"`  // of a plain network
 	Space   *space.Space  `json:"space,omitempty"` // of a supernet
+	Name    string        `json:"name,omitempty"`  // of a known network, of which Network gives the classes alone
 	// Height and Width are the size, in pixels, of the pictures that the model was trained on.
 	Height  int     `json:"height"`
 	Width   int     `json:"width"`
@@ -141,8 +144,12 @@ func (d Description) validate() error {
 		if err := d.Arch.Validate(); err != nil {
 			return err
 		}
+	case d.Kind == Known:
+		if _, err := graph.Named(d.Name, d.Network.Classes); err != nil {
+			return err
+		}
 	case d.Kind != Elastic && d.Kind != Naive:
-		return misuse.Errorf("a model of kind %.20q; plain, elastic and naive are known", d.Kind)
+		return misuse.Errorf("a model of kind %.20q; plain, elastic, naive and known are there", d.Kind)
 	case d.Space == nil:
 		return misuse.Errorf("a supernet without its search space")
 	default:

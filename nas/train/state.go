@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 
 	"github.com/segnas/segnas/gobind"
+	"github.com/segnas/segnas/nas/graph"
+	"github.com/segnas/segnas/nas/known"
 	"github.com/segnas/segnas/nas/misuse"
 	"github.com/segnas/segnas/nas/space"
 	"github.com/segnas/segnas/nas/supernet"
@@ -44,6 +46,12 @@ func (d Description) Build(context *gobind.Context, rng *rand.Rand) (supernet.Mo
 		return modelOrNil(supernet.NewElastic(context, d.Network, *d.Space, rng))
 	case Naive:
 		return modelOrNil(supernet.NewNaive(context, d.Network, *d.Space, rng))
+	case Known:
+		network, err := graph.Named(d.Name, d.Network.Classes)
+		if err != nil {
+			return nil, err
+		}
+		return modelOrNil(known.New(context, network, rng))
 	default:
 		return modelOrNil(supernet.NewPlain(context, d.Network, *d.Arch, rng))
 	}
@@ -75,18 +83,46 @@ func Open(context *gobind.Context, path string) (supernet.Model, Checkpoint, err
 	return m, c, nil
 }
 
-// OpenPlain is Open for a network: a supernet's sub-network a is cut out. A nil a is the checkpoint's own network, and misuse for a
+// OpenNetwork is OpenPlain that opens known networks, too; a must be nil for them.
+func OpenNetwork(context *gobind.Context, path string, a *space.Arch) (supernet.Deployable, Checkpoint, error) {
+	m, c, err := Open(context, path)
+	if err != nil {
+		return nil, Checkpoint{}, err
+	}
+	network, ok := m.(*known.Model)
+	if !ok {
+		plain, c, err := plainOf(m, c, path, a)
+		if err != nil {
+			return nil, Checkpoint{}, err
+		}
+		return plain, c, nil
+	}
+	if a != nil {
+		m.Close()
+		return nil, Checkpoint{}, misuse.Errorf("%s holds %s, not %v", path, c.Model.Name, a)
+	}
+	return network, c, nil
+}
+
+// OpenPlain is Open for a network of the search space: a supernet's sub-network a is cut out. A nil a is the checkpoint's own network, and misuse for a
 // supernet.
 func OpenPlain(context *gobind.Context, path string, a *space.Arch) (*supernet.Plain, Checkpoint, error) {
 	m, c, err := Open(context, path)
 	if err != nil {
 		return nil, Checkpoint{}, err
 	}
+	return plainOf(m, c, path, a)
+}
+
+// plainOf takes m over.
+func plainOf(m supernet.Model, c Checkpoint, path string, a *space.Arch) (*supernet.Plain, Checkpoint, error) {
 	if plain, ok := m.(*supernet.Plain); ok && (a == nil || *a == plain.Arch()) {
 		return plain, c, nil
 	}
 	defer m.Close()
 	switch {
+	case c.Model.Kind == Known:
+		return nil, Checkpoint{}, misuse.Errorf("%s holds %s, which is no network of the search space; train, eval and segment take it", path, c.Model.Name)
 	case a == nil:
 		return nil, Checkpoint{}, misuse.Errorf("%s holds a supernet, not one network; eval takes one of its networks with --arch, and a run's winner is in winner.safetensors", path)
 	case c.Model.Kind == Plain:

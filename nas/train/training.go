@@ -166,7 +166,7 @@ func (t Training) resume() (*Checkpoint, int, error) {
 		return nil, 0, misuse.Errorf("%s is of another training (seed %d, settings %s; this one has seed %d, settings %s): train in another folder",
 			filepath.Join(t.Folder, CheckpointFile), c.Seed, c.ConfigHash, t.Seed, t.ConfigHash)
 	}
-	if c.Model.Kind != t.About.Kind || !reflect.DeepEqual(c.Model.Arch, t.About.Arch) {
+	if c.Model.Kind != t.About.Kind || c.Model.Name != t.About.Name || !reflect.DeepEqual(c.Model.Arch, t.About.Arch) {
 		return nil, 0, misuse.Errorf("%s is of another network: train in another folder", filepath.Join(t.Folder, CheckpointFile))
 	}
 	return &c, c.Step, c.stepping().Restore(t.Model)
