@@ -22,6 +22,12 @@ func (m *Model) Layers() ([]gobind.Layer, error) {
 	return l.layers, l.err
 }
 
+// LogitsSize implements supernet.Deployable.
+func (m *Model) LogitsSize(h, w int) (height, width int) {
+	logits := m.graph.Shapes(h, w)[m.graph.Logits]
+	return logits.H, logits.W
+}
+
 // lowering makes layers where they are first wanted, so that what feeds only one layer stands right before it and can be fused with it.
 type lowering struct {
 	model   *Model

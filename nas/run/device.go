@@ -51,6 +51,11 @@ func (d sessionDevice) Open(_ context.Context, net space.Network, a space.Arch, 
 		session.Close()
 		return nil, fmt.Errorf("the deployed network of %v has %d timing groups for %d operations", a, session.Groups(), ops)
 	}
+	return d.runner(session, batch, h, w, rng), nil
+}
+
+// runner runs a session on random pictures.
+func (d sessionDevice) runner(session *gobind.Session, batch, h, w int, rng *rand.Rand) *sessionRunner {
 	r := &sessionRunner{
 		session: session, input: make([]float32, batch*h*w*pictureChannels),
 		labels: make([]uint8, session.OutputBytes()), groups: make([]time.Duration, session.Groups()),
@@ -59,11 +64,11 @@ func (d sessionDevice) Open(_ context.Context, net space.Network, a space.Arch, 
 	for i := range r.input {
 		r.input[i] = 4*rng.Float32() - 2 // the range of normalised pictures
 	}
-	return r, nil
+	return r
 }
 
 // deploy plans a network for pictures of one size.
-func deploy(context *gobind.Context, model *supernet.Plain, batch, h, w int, o gobind.SessionOptions) (*gobind.Session, error) {
+func deploy(context *gobind.Context, model supernet.Deployable, batch, h, w int, o gobind.SessionOptions) (*gobind.Session, error) {
 	layers, err := model.Layers()
 	if err != nil {
 		return nil, err

@@ -61,7 +61,7 @@ func Evaluate(ctx context.Context, args []string, s Streams) error {
 		return err
 	}
 	defer m.close()
-	model, c, err := train.OpenPlain(m.context, o.model, o.arch)
+	model, c, err := train.OpenNetwork(m.context, o.model, o.arch)
 	if err != nil {
 		return err
 	}
@@ -85,14 +85,15 @@ func Evaluate(ctx context.Context, args []string, s Streams) error {
 	return nil
 }
 
-func (p *pipeline) evaluate(ctx context.Context, o evalOptions, model *supernet.Plain, about train.Description) (Scored, error) {
+func (p *pipeline) evaluate(ctx context.Context, o evalOptions, model supernet.Deployable, about train.Description) (Scored, error) {
 	ds, err := p.labelled(o, about.Network.Classes)
 	if err != nil {
 		return Scored{}, err
 	}
 	recalibration, feed := p.feeds(p.data.Train, ds)
-	if about.Kind != train.Plain { // statistics of a supernet are those of other networks too
-		if err := p.worker.Recalibrate(ctx, model, model.Arch(), recalibration); err != nil {
+	arch := archIn(model)
+	if about.Kind == train.Elastic || about.Kind == train.Naive { // statistics of a supernet are those of other networks too
+		if err := p.worker.Recalibrate(ctx, model, arch, recalibration); err != nil {
 			return Scored{}, err
 		}
 	}
@@ -101,22 +102,22 @@ func (p *pipeline) evaluate(ctx context.Context, o evalOptions, model *supernet.
 	case o.fullSize:
 		confusion, err = p.evaluateFullSize(ctx, model, ds)
 	case p.machine.session.Precision != gobind.Float32:
-		confusion, err = p.evaluateDeployed(ctx, model, model.Arch(), feed)
+		confusion, err = p.evaluateDeployed(ctx, model, feed)
 	default:
-		confusion, err = p.worker.Evaluate(ctx, model, model.Arch(), feed)
+		confusion, err = p.worker.Evaluate(ctx, model, arch, feed)
 	}
 	if err != nil {
 		return Scored{}, err
 	}
-	result := scored(o.model, model.Arch(), o.split, ds, confusion)
+	result := scored(o.model, model, o.split, ds, confusion)
 	result.FullSize = o.fullSize
 	return result, result.check(ds)
 }
 
 // evaluateDeployed is Worker.Evaluate by a session of the machine's precision.
-func (p *pipeline) evaluateDeployed(ctx context.Context, m supernet.Model, _ space.Arch, feed train.Feed) (*metrics.Confusion, error) {
+func (p *pipeline) evaluateDeployed(ctx context.Context, m supernet.Deployable, feed train.Feed) (*metrics.Confusion, error) {
 	c := metrics.NewConfusion(m.Network().Classes)
-	session, err := deploy(p.machine.context, m.(*supernet.Plain), 1, p.cfg.Height, p.cfg.Width, p.machine.session)
+	session, err := deploy(p.machine.context, m, 1, p.cfg.Height, p.cfg.Width, p.machine.session)
 	if err != nil {
 		return nil, err
 	}

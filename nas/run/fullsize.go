@@ -13,11 +13,11 @@ import (
 const fullSizeAhead = 4
 
 // fullSizeLabeller labels pictures at their own size with a deployed network of one input size. The picture is stretched to that size, and the
-// network's logits, which lie at 1/8 of it, are enlarged bilinearly straight to the picture's size before the best class is taken: the same
+// network's logits, which are far smaller, are enlarged bilinearly straight to the picture's size before the best class is taken: the same
 // operation that ends every deployed network, with another target. Enlarging the label map instead would round twice, and leave edges as steps of
 // whole pixels of the input.
 type fullSizeLabeller struct {
-	session *gobind.Session // without the labels layer: input [1,h,w,3], output logits [1,h/8,w/8,classes]
+	session *gobind.Session // without the labels layer: input [1,h,w,3], output logits
 	context *gobind.Context
 	stream  *gobind.Stream
 	stretch *data.Augmenter
@@ -28,7 +28,7 @@ type fullSizeLabeller struct {
 	labels  gobind.Tensor // [1,H,W] of the last picture
 }
 
-func openFullSize(m *machine, model *supernet.Plain, h, w int) (*fullSizeLabeller, error) {
+func openFullSize(m *machine, model supernet.Deployable, h, w int) (*fullSizeLabeller, error) {
 	layers, err := model.Layers()
 	if err != nil {
 		return nil, err
@@ -39,8 +39,8 @@ func openFullSize(m *machine, model *supernet.Plain, h, w int) (*fullSizeLabelle
 	if l.session, err = m.context.NewSession(layers[:len(layers)-1], 1, h, w, pictureChannels, m.session); err != nil {
 		return nil, err
 	}
-	eighth := model.Network().Ops(model.Arch(), h, w)[0]
-	if l.logits, err = m.context.NewTensor(gobind.F32, 1, eighth.OutH, eighth.OutW, model.Network().Classes); err != nil {
+	height, width := model.LogitsSize(h, w)
+	if l.logits, err = m.context.NewTensor(gobind.F32, 1, height, width, model.Network().Classes); err != nil {
 		l.session.Close()
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (l *fullSizeLabeller) label(s *data.Sample) ([]byte, error) {
 }
 
 // labelEach labels every sample of a data set at its own size, in order, until visit fails.
-func (p *pipeline) labelEach(ctx context.Context, model *supernet.Plain, ds data.Dataset, visit func(i int, s *data.Sample, labels []byte) error) error {
+func (p *pipeline) labelEach(ctx context.Context, model supernet.Deployable, ds data.Dataset, visit func(i int, s *data.Sample, labels []byte) error) error {
 	l, err := openFullSize(p.machine, model, p.cfg.Height, p.cfg.Width)
 	if err != nil {
 		return err
@@ -100,7 +100,7 @@ func (p *pipeline) labelEach(ctx context.Context, model *supernet.Plain, ds data
 }
 
 // evaluateFullSize counts pixels at the label pictures' own size.
-func (p *pipeline) evaluateFullSize(ctx context.Context, model *supernet.Plain, ds data.Dataset) (*metrics.Confusion, error) {
+func (p *pipeline) evaluateFullSize(ctx context.Context, model supernet.Deployable, ds data.Dataset) (*metrics.Confusion, error) {
 	c := metrics.NewConfusion(model.Network().Classes)
 	bar := NewProgress(p.streams.Err, "evaluate", "pictures", 0, ds.Len())
 	err := p.labelEach(ctx, model, ds, func(i int, s *data.Sample, labels []byte) error {

@@ -148,7 +148,7 @@ type labeller struct {
 }
 
 func openLabeller(m *machine, o segmentOptions) (*labeller, error) {
-	model, c, err := train.OpenPlain(m.context, o.model, nil)
+	model, c, err := train.OpenNetwork(m.context, o.model, nil)
 	if err != nil {
 		return nil, err
 	}

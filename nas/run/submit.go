@@ -95,7 +95,7 @@ func Submit(ctx context.Context, args []string, s Streams) error {
 		return err
 	}
 	defer m.close()
-	model, c, err := train.OpenPlain(m.context, o.model, nil)
+	model, c, err := train.OpenNetwork(m.context, o.model, nil)
 	if err != nil {
 		return err
 	}
@@ -133,13 +133,13 @@ func (r Submitted) print(w io.Writer) {
 }
 
 // submit writes what the folder lacks, and packs and checks it.
-func (p *pipeline) submit(ctx context.Context, o submitOptions, model *supernet.Plain) (r Submitted, err error) {
+func (p *pipeline) submit(ctx context.Context, o submitOptions, model supernet.Deployable) (r Submitted, err error) {
 	ds, err := p.labelled(o.evalOptions, model.Network().Classes)
 	if err != nil {
 		return r, err
 	}
 	what := submission{
-		Arch: model.Arch().String(), Data: ds.Name(), Split: o.split, Height: p.cfg.Height, Width: p.cfg.Width,
+		Arch: networkName(model), Data: ds.Name(), Split: o.split, Height: p.cfg.Height, Width: p.cfg.Width,
 		Precision: p.machine.session.Precision.String(), Arithmetic: p.machine.arithmetic(),
 	}
 	if what.Model, err = fingerprint(o.model, "sha256"); err != nil { // the file could be read a moment ago
@@ -228,7 +228,7 @@ func resultNames(ds data.Dataset) ([]string, error) {
 }
 
 // writeResults labels the pictures whose label pictures are not there yet.
-func (p *pipeline) writeResults(ctx context.Context, model *supernet.Plain, ds data.Dataset, names []string) (written int, err error) {
+func (p *pipeline) writeResults(ctx context.Context, model supernet.Deployable, ds data.Dataset, names []string) (written int, err error) {
 	var missing []int
 	for i, name := range names {
 		if !p.folder.has(name) {
@@ -269,7 +269,7 @@ func writeResult(path string, labels []byte, h, w int, classes data.Classes) err
 }
 
 // checkResults scores the files as they were written.
-func (p *pipeline) checkResults(ctx context.Context, o submitOptions, model *supernet.Plain, ds data.Dataset, names []string) (*Scored, error) {
+func (p *pipeline) checkResults(ctx context.Context, o submitOptions, model supernet.Deployable, ds data.Dataset, names []string) (*Scored, error) {
 	c := metrics.NewConfusion(ds.Classes().Len())
 	bar := NewProgress(p.streams.Err, "check", "pictures", 0, len(names))
 	for i, name := range names {
@@ -294,7 +294,7 @@ func (p *pipeline) checkResults(ctx context.Context, o submitOptions, model *sup
 		bar.Set(i+1, "")
 	}
 	bar.Finish("")
-	score := scored(o.model, model.Arch(), o.split, ds, c)
+	score := scored(o.model, model, o.split, ds, c)
 	score.FullSize = true
 	return &score, score.check(ds)
 }

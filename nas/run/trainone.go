@@ -1,15 +1,19 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"math"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/pflag"
 
 	"github.com/segnas/segnas/nas/data"
+	"github.com/segnas/segnas/nas/graph"
+	"github.com/segnas/segnas/nas/known"
 	"github.com/segnas/segnas/nas/metrics"
 	"github.com/segnas/segnas/nas/misuse"
 	"github.com/segnas/segnas/nas/space"
@@ -19,13 +23,14 @@ import (
 
 // Scored is what tools/train and tools/eval print: how well a network labels a split.
 type Scored struct {
-	Model    string     `json:"model"` // checkpoint file
-	Arch     space.Arch `json:"arch"`
-	Split    string     `json:"split"`
-	Pictures int        `json:"pictures"`
-	MIoU     float64    `json:"miou"`
-	Accuracy float64    `json:"pixel_accuracy"`
-	Classes  []ClassIoU `json:"classes"`
+	Model    string      `json:"model"`             // checkpoint file
+	Arch     *space.Arch `json:"arch,omitempty"`    // of a network of the search space
+	Network  string      `json:"network,omitempty"` // name of a known one
+	Split    string      `json:"split"`
+	Pictures int         `json:"pictures"`
+	MIoU     float64     `json:"miou"`
+	Accuracy float64     `json:"pixel_accuracy"`
+	Classes  []ClassIoU  `json:"classes"`
 	// FullSize says that labels were compared at the label pictures' own size, not at the network's.
 	FullSize bool `json:"full_size,omitempty"`
 }
@@ -36,8 +41,14 @@ type ClassIoU struct {
 	IoU  *float64 `json:"iou"`
 }
 
-func scored(model string, a space.Arch, split string, ds data.Dataset, c *metrics.Confusion) Scored {
-	s := Scored{Model: model, Arch: a, Split: split, Pictures: ds.Len(), Accuracy: c.PixelAccuracy()}
+func scored(file string, m supernet.Model, split string, ds data.Dataset, c *metrics.Confusion) Scored {
+	s := Scored{Model: file, Split: split, Pictures: ds.Len(), Accuracy: c.PixelAccuracy()}
+	if k, ok := m.(*known.Model); ok {
+		s.Network = k.Graph().Name
+	} else {
+		a := archIn(m)
+		s.Arch = &a
+	}
 	s.MIoU, _ = c.MeanIoU()
 	names := ds.Classes().Names
 	for i, v := range c.IoU() {
@@ -80,6 +91,7 @@ type trainOptions struct {
 	machine machineOptions
 	out     string
 	arch    *space.Arch
+	network string // a known one, instead
 	json    bool
 	printed bool // the settings, which was all that was asked for
 }
@@ -93,6 +105,7 @@ func parseTrain(args []string, s Streams) (o trainOptions, err error) {
 	fs := pflag.NewFlagSet("train", pflag.ContinueOnError)
 	dataFlags(fs, &o.cfg)
 	archVar(fs, &o.arch, "network to train")
+	fs.StringVar(&o.network, "network", "", "instead of --arch, a known network: "+strings.Join(graph.Names(), ", "))
 	fs.StringVar(&o.out, "out", "", "folder for checkpoints and metrics (default: runs/train-DATA-ARCH-SEED)")
 	fs.BoolVar(&o.json, "json", false, "print the result as JSON")
 	machineFlags(fs, &o.machine)
@@ -103,11 +116,15 @@ func parseTrain(args []string, s Streams) (o trainOptions, err error) {
 	if fs.NArg() > 0 {
 		return o, misuse.Errorf("%q is not expected; all settings are flags", fs.Arg(0))
 	}
+	if err := checkNetwork(o.network, fs.Changed("arch")); err != nil {
+		return o, err
+	}
 	if err := o.cfg.Validate(); err != nil {
 		return o, err
 	}
 	if o.out == "" {
-		o.out = filepath.Join("runs", fmt.Sprintf("train-%s-%v-%d", filepath.Base(filepath.Clean(o.cfg.Data)), o.arch, o.cfg.Seed))
+		name := cmp.Or(o.network, o.arch.String())
+		o.out = filepath.Join("runs", fmt.Sprintf("train-%s-%s-%d", filepath.Base(filepath.Clean(o.cfg.Data)), name, o.cfg.Seed))
 	}
 	o.printed, err = configPrinted(fs, o.cfg, s)
 	return o, err
@@ -132,7 +149,7 @@ func Train(ctx context.Context, args []string, s Streams) error {
 	if p.folder, err = openFolder(o.out); err != nil {
 		return err
 	}
-	result, err := p.trainOne(ctx, *o.arch)
+	result, err := p.trainOne(ctx, *o.arch, o.network)
 	if err != nil {
 		if ctx.Err() != nil {
 			return fmt.Errorf("%w; the same command goes on from here", err)
@@ -146,9 +163,13 @@ func Train(ctx context.Context, args []string, s Streams) error {
 	return nil
 }
 
-// trainOne trains a network in the run folder itself and evaluates it on the reported split.
-func (p *pipeline) trainOne(ctx context.Context, a space.Arch) (Scored, error) {
-	model, err := supernet.NewPlain(p.machine.context, p.net, a, p.rng(baselineWeights))
+// trainOne trains a network, the known one where a name is given, in the run folder itself and evaluates it on the reported split.
+func (p *pipeline) trainOne(ctx context.Context, a space.Arch, network string) (Scored, error) {
+	about := p.about(train.Plain, &a)
+	if network != "" {
+		about = p.aboutKnown(network)
+	}
+	model, err := about.Build(p.machine.context, p.rng(baselineWeights))
 	if err != nil {
 		return Scored{}, err
 	}
@@ -156,8 +177,8 @@ func (p *pipeline) trainOne(ctx context.Context, a space.Arch) (Scored, error) {
 	if err := p.checkMemory(model); err != nil {
 		return Scored{}, err
 	}
-	fmt.Fprintf(p.streams.Err, "plan: %v, %d classes, %d steps of %d pictures of %dx%d; %d pictures to train on, %d to report on\n",
-		a, p.net.Classes, p.cfg.Scratch.Steps(), p.cfg.Batch, p.cfg.Height, p.cfg.Width, p.data.TrainAll.Len(), p.data.Val.Len())
+	fmt.Fprintf(p.streams.Err, "plan: %s, %d classes, %d steps of %d pictures of %dx%d; %d pictures to train on, %d to report on\n",
+		networkName(model), p.net.Classes, p.cfg.Scratch.Steps(), p.cfg.Batch, p.cfg.Height, p.cfg.Width, p.data.TrainAll.Len(), p.data.Val.Len())
 	fmt.Fprintln(p.streams.Err, p.memory)
 	if err := describePictures(p.streams.Err, p.cfg, p.data); err != nil {
 		return Scored{}, err
@@ -170,7 +191,7 @@ func (p *pipeline) trainOne(ctx context.Context, a space.Arch) (Scored, error) {
 		return Scored{}, err
 	}
 	j := job{
-		model: model, about: p.about(train.Plain, &a), schedule: p.cfg.Scratch, sample: train.Fixed(a), data: p.data.TrainAll,
+		model: model, about: about, schedule: p.cfg.Scratch, sample: train.Fixed(a), data: p.data.TrainAll,
 		checks: p.cfg.Checks, check: func(ctx context.Context) (train.Checked, error) {
 			c, err := p.worker.Evaluate(ctx, model, a, feed)
 			return train.Checked{Confusion: c}, err
@@ -183,5 +204,5 @@ func (p *pipeline) trainOne(ctx context.Context, a space.Arch) (Scored, error) {
 	if err != nil {
 		return Scored{}, err
 	}
-	return scored(p.folder.file(train.CheckpointFile), a, "val", p.data.Val, c), nil
+	return scored(p.folder.file(train.CheckpointFile), model, "val", p.data.Val, c), nil
 }

@@ -33,6 +33,12 @@ func (m *Plain) Layers() ([]gobind.Layer, error) {
 	return l.layers, l.err
 }
 
+// LogitsSize implements Deployable: 1/8 of the picture's.
+func (m *Plain) LogitsSize(h, w int) (height, width int) {
+	stem := m.net.Ops(m.arch, h, w)[0]
+	return stem.OutH, stem.OutW
+}
+
 // lowering collects a session's layers. Values are numbered as in gobind.Layer.
 type lowering struct {
 	stream *gobind.Stream

@@ -35,6 +35,8 @@ type Deployable interface {
 	Model
 	// Layers returns the network as a session runs it: batch norm folded, label maps out.
 	Layers() ([]gobind.Layer, error)
+	// LogitsSize returns the height and width of the logits of a picture of h x w pixels.
+	LogitsSize(h, w int) (height, width int)
 }
 
 // Elastic is the supernet that shares weights three ways: smaller kernels are transformed centres of the largest, smaller expand ratios
