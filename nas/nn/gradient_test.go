@@ -92,9 +92,6 @@ func composites(b *bench) []composite {
 	wide, narrow := s.NewPWConvBN("wide", 4, 12, true), s.NewPWConvBN("narrow", 12, 4, false)
 	five, seven := s.NewDWConvBN("five", 12, 5, 3, 1), s.NewDWConvBN("seven", 12, 7, 3, 2)
 	logits := s.NewClassifier("logits", 6, 5)
-	holes, far := s.NewDWConvBN("holes", 4, 3, 3, 1), s.NewDWConvBN("far", 12, 5, 5, 1)
-	holes.Dilation, far.Dilation, far.Linear = 2, 3, true
-	same, join := s.NewPWConvBN("same", 4, 4, true), s.NewPWConvBN("join", 20, 4, true)
 	block := func(kernel int) func(*Tape, Value) Value {
 		return func(t *Tape, x Value) Value {
 			h := wide.Forward(t, x, 8, Train)
@@ -122,6 +119,21 @@ func composites(b *bench) []composite {
 			context := seven.Forward(t, wide.Forward(t, x, 12, Train), 5, Train)
 			return t.UpsampleAdd(context, detail)
 		}},
+		{"a value read three times", [4]int{1, 4, 4, 4}, Train, func(t *Tape, x Value) Value {
+			h := wide.Forward(t, x, 8, Train)
+			return t.Add(h, t.Add(h, five.Forward(t, h, 5, Train)))
+		}},
+	}
+}
+
+// knownComposites are of the layers that known networks have besides.
+func knownComposites(b *bench) []composite {
+	s := b.store
+	wide, five := s.NewPWConvBN("before", 4, 12, true), s.NewDWConvBN("between", 12, 5, 3, 1)
+	holes, far := s.NewDWConvBN("holes", 4, 3, 3, 1), s.NewDWConvBN("far", 12, 5, 5, 1)
+	holes.Dilation, far.Dilation, far.Linear = 2, 3, true
+	same, join := s.NewPWConvBN("same", 4, 4, true), s.NewPWConvBN("join", 20, 4, true)
+	return []composite{
 		{"dilated", [4]int{2, 7, 9, 4}, Train, func(t *Tape, x Value) Value {
 			return holes.Forward(t, x, 3, Train)
 		}},
@@ -144,17 +156,13 @@ func composites(b *bench) []composite {
 		{"sum and relu", [4]int{2, 4, 5, 4}, Train, func(t *Tape, x Value) Value {
 			return t.ReLU(t.Add(x, same.Forward(t, x, 4, Train)))
 		}},
-		{"a value read three times", [4]int{1, 4, 4, 4}, Train, func(t *Tape, x Value) Value {
-			h := wide.Forward(t, x, 8, Train)
-			return t.Add(h, t.Add(h, five.Forward(t, h, 5, Train)))
-		}},
 	}
 }
 
 // TestTape_GradientsAreCentralDifferences checks d/dv sum(y r) for the input and every parameter used.
 func TestTape_GradientsAreCentralDifferences(t *testing.T) {
 	b := newBench(t, 3)
-	list := composites(b)
+	list := append(composites(b), knownComposites(b)...)
 	if b.store.Err() != nil {
 		t.Fatal(b.store.Err())
 	}

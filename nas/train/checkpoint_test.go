@@ -84,6 +84,7 @@ func TestLoadFile_NamesWhatIsWrong(t *testing.T) {
 		"network of 0":        func(_ *safetensors.File, c *Checkpoint) { c.Model.Network.Classes = 0 },
 		"kind \"big\"":        func(_ *safetensors.File, c *Checkpoint) { c.Model.Kind = "big" },
 		"without its arch":    func(_ *safetensors.File, c *Checkpoint) { c.Model.Arch = nil },
+		"network \"vgg\" is":  func(_ *safetensors.File, c *Checkpoint) { c.Model.Kind, c.Model.Name = Known, "vgg" },
 		"without its search":  func(_ *safetensors.File, c *Checkpoint) { c.Model.Kind = Elastic },
 		"1 names":             func(_ *safetensors.File, c *Checkpoint) { c.Model.Classes.Names = []string{"road"} },
 		"pictures of 0x64":    func(_ *safetensors.File, c *Checkpoint) { c.Model.Height = 0 },
