@@ -347,12 +347,6 @@ bool Network::takes_bytes() const {
   return true;
 }
 
-bool Network::cpu_alone() const {
-  for (const segnas_layer &layer : layers)
-    if (layer.kind == SEGNAS_LAYER_AVG_POOL || layer.kind == SEGNAS_LAYER_UPSAMPLE || layer.dilation > 1) return true;
-  return false;
-}
-
 NetworkValue evaluate(const Network &network, const Variant &variant) {
   Evaluation evaluation(network, variant);
   for (size_t i = 0; i + 1 < network.layers.size(); i++) evaluation.add(network.layers[i]);

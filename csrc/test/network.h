@@ -37,8 +37,6 @@ struct Network {
 
   // Bytes are for dense 3x3 layers alone.
   bool takes_bytes() const;
-  // Whether it has layers that no plug-in has a kernel for.
-  bool cpu_alone() const;
   const void *input_of(const Variant &v) const { return v.bytes ? static_cast<const void *>(bytes.data()) : input.data(); }
   segnas_session_options options(const Variant &v) const {
     return {sizeof(segnas_session_options), v.precision, v.bytes ? SEGNAS_U8 : SEGNAS_F32, scale.data(), shift.data(), SEGNAS_FUSION_ALWAYS};

@@ -17,10 +17,7 @@ class SessionRunner {
   // Whether there is anything to run: some networks take no bytes.
   bool applies() const { return !variant_.bytes || network_.takes_bytes(); }
   // Whether a place should have kernels for it; where not, a session must be refused as having none.
-  bool supported(const std::string &place, int threads) {
-    segnas_context *context = places_.context(place, threads);
-    return segnas_context_precision(context, variant_.precision) && (!network_.cpu_alone() || std::string(segnas_context_device(context)) == "cpu");
-  }
+  bool supported(const std::string &place, int threads) { return segnas_context_precision(places_.context(place, threads), variant_.precision); }
   // Why a plug-in has no sessions at all, in its own words; "" when it has, and for the CPU.
   std::string missing(const std::string &place);
   // "" or what is wrong.

@@ -12,7 +12,7 @@ int64_t aligned(int64_t bytes) { return ceil_div(bytes, kAlignment) * kAlignment
 bool feeds_only(const SessionPlan &plan, int i, int next, int32_t kind) {
   if (next >= plan.network->count) return false;
   const segnas_layer &l = plan.layer(next);
-  return l.kind == kind && l.input == i + 1 && l.input2 != i + 1 && l.group == plan.layer(i).group && plan.values[static_cast<size_t>(i) + 1].readers == 1;
+  return l.kind == kind && l.input == i + 1 && plan.input2(next) != i + 1 && l.group == plan.layer(i).group && plan.values[static_cast<size_t>(i) + 1].readers == 1;
 }
 
 // Blocks begin at an expanding layer or at a depthwise one. Returns the layer behind the block, or `first` where there is none to fuse.
@@ -21,7 +21,7 @@ int add_block(const DeviceFacts &device, SessionPlan *plan, int first) {
   const bool expands = l.kind == SEGNAS_LAYER_PWCONV && l.input2 < 0 && feeds_only(*plan, first, first + 1, SEGNAS_LAYER_DWCONV);
   const int depthwise = expands ? first + 1 : first, project = depthwise + 1;
   const int32_t fusion = plan->network->options->fusion;
-  if (fusion == SEGNAS_FUSION_NEVER || plan->layer(depthwise).kind != SEGNAS_LAYER_DWCONV || !feeds_only(*plan, depthwise, project, SEGNAS_LAYER_PWCONV)) return first;
+  if (fusion == SEGNAS_FUSION_NEVER || plan->layer(depthwise).kind != SEGNAS_LAYER_DWCONV || plan->layer(depthwise).dilation > 1 || !feeds_only(*plan, depthwise, project, SEGNAS_LAYER_PWCONV)) return first;
   // What leaves a block is stored; only a pointwise layer of its own can leave float32 instead.
   if (!plan->values[static_cast<size_t>(project) + 1].wants_stored) return first;
   const Convolution expand = plan->convolution(first);
@@ -35,11 +35,13 @@ int add_block(const DeviceFacts &device, SessionPlan *plan, int first) {
 int add_layer(SessionPlan *plan, int i) {
   const segnas_layer &l = plan->layer(i);
   const StepKind kind = l.kind == SEGNAS_LAYER_CONV3X3        ? StepKind::kDense
-                        : l.kind == SEGNAS_LAYER_DWCONV       ? StepKind::kDepthwise
+                        : l.kind == SEGNAS_LAYER_DWCONV       ? (l.dilation > 1 ? StepKind::kDilated : StepKind::kDepthwise)
                         : l.kind == SEGNAS_LAYER_PWCONV       ? StepKind::kPointwise
+                        : l.kind == SEGNAS_LAYER_AVG_POOL     ? StepKind::kAvgPool
+                        : l.kind == SEGNAS_LAYER_UPSAMPLE     ? StepKind::kUpsample
                         : l.kind == SEGNAS_LAYER_UPSAMPLE_ADD ? StepKind::kUpsampleAdd
                                                               : StepKind::kLabels;
-  plan->steps.push_back({kind, i, -1, -1, l.input, l.input2 < 0 ? -1 : l.input2, i + 1, l.group});
+  plan->steps.push_back({kind, i, -1, -1, l.input, plan->input2(i), i + 1, l.group});
   return i + 1;
 }
 
@@ -49,7 +51,7 @@ void note_forms(SessionPlan *plan) {
     const segnas_layer &l = plan->layer(i);
     PlannedValue &x = plan->values[static_cast<size_t>(l.input)];
     (l.kind == SEGNAS_LAYER_LABELS || l.kind == SEGNAS_LAYER_CONV3X3 ? x.wants_floats : x.wants_stored) = true;
-    if (l.input2 >= 0) plan->values[static_cast<size_t>(l.input2)].wants_stored = true;
+    if (plan->input2(i) >= 0) plan->values[static_cast<size_t>(plan->input2(i))].wants_stored = true;
   }
   plan->values.back().wants_floats = true;
   if (plan->stored != Stored::kFloat) return;
@@ -188,7 +190,7 @@ SessionPlan plan_session(const DeviceFacts &device, const segnas_network &networ
   }
   for (int i = 0; i < network.count; i++) {
     plan.values[static_cast<size_t>(plan.layer(i).input)].readers++;
-    if (plan.layer(i).input2 >= 0) plan.values[static_cast<size_t>(plan.layer(i).input2)].readers++;
+    if (plan.input2(i) >= 0) plan.values[static_cast<size_t>(plan.input2(i))].readers++;
   }
   note_forms(&plan);
   for (int i = 0; i < network.count;) {

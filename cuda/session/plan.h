@@ -16,7 +16,7 @@ struct PlannedValue {
   int readers = 0, last_reader = -1;       // the latter a step
 };
 
-enum class StepKind { kDense, kDepthwise, kPointwise, kBlock, kUpsampleAdd, kLabels, kToStored, kToFloats };
+enum class StepKind { kDense, kDepthwise, kPointwise, kBlock, kDilated, kAvgPool, kUpsample, kUpsampleAdd, kLabels, kToStored, kToFloats };
 
 struct PlannedStep {
   StepKind kind = StepKind::kPointwise;
@@ -41,6 +41,8 @@ struct SessionPlan {
 
   bool bytes() const { return network->options->input == SEGNAS_U8; }
   const segnas_layer &layer(int i) const { return network->layers[i]; }
+  // The second value whose numbers a layer reads; -1: none. Of an upsampling's only the size counts.
+  int32_t input2(int i) const { return layer(i).input2 < 0 || layer(i).kind == SEGNAS_LAYER_UPSAMPLE ? -1 : layer(i).input2; }
   int64_t input_channels(int i) const { return values[static_cast<size_t>(layer(i).input)].c; }
   // How many numbers a layer's weights are; 0: it has none.
   int64_t weight_count(int i) const;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "apart.h"
 #include "convert.h"
 #include "plan.h"
 
@@ -178,6 +179,10 @@ class Maker {
         return session_block(s, step.expand >= 0 ? &expand : nullptr, convolution(step.depthwise), convolution(step.layer), image(step.input, false), second,
                              image(step.output, false), err_);
       }
+      case StepKind::kDilated:
+        return session_dilated(s, convolution(step.layer), plan_.layer(step.layer).dilation, image(step.input, false), image(step.output, false), err_);
+      case StepKind::kAvgPool: return session_avg_pool(s, image(step.input, false), plan_.layer(step.layer).relu != 0, image(step.output, false), err_);
+      case StepKind::kUpsample: return session_upsample(s, image(step.input, false), plan_.layer(step.layer).relu != 0, image(step.output, false), err_);
       case StepKind::kUpsampleAdd:
         return session_upsample_add(s, image(step.input, false), residual, plan_.layer(step.layer).relu != 0, image(step.output, false), err_);
       case StepKind::kLabels: return session_labels(s, image(step.input, true), static_cast<uint8_t *>(session_.output), y.h, y.w, err_);
@@ -204,16 +209,6 @@ class Maker {
   segnas_error *err_;
 };
 
-// The layers that have no kernel here.
-segnas_status check_kinds(const segnas_network &network, segnas_error *err) {
-  for (int32_t i = 0; i < network.count; i++) {
-    const segnas_layer &l = network.layers[i];
-    const char *what = l.kind == SEGNAS_LAYER_AVG_POOL ? "average pooling" : l.kind == SEGNAS_LAYER_UPSAMPLE ? "upsampling that adds nothing" : l.dilation > 1 ? "dilation" : nullptr;
-    if (what) return fail(err, SEGNAS_NO_KERNEL, "segnas_session_create: layer %d: the sessions of this plug-in have no kernel for %s", i, what);
-  }
-  return SEGNAS_OK;
-}
-
 }  // namespace
 
 // bfloat16 products need tensor cores that have them; half precision is everywhere (half.h has both in plain arithmetic, which sim runs).
@@ -224,7 +219,6 @@ int32_t device_precision(void *device, int32_t precision) {
 
 segnas_status session_create(void *device, const segnas_network *network, void **session, size_t *activation_bytes, size_t *weight_bytes, segnas_error *err) {
   Device *d = static_cast<Device *>(device);
-  SEGNAS_GPU_TRY(check_kinds(*network, err));
   const SessionPlan plan = plan_session(d->facts, *network);
   *activation_bytes = plan.activation_bytes;
   *weight_bytes = plan.weight_bytes;
