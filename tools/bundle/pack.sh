@@ -20,7 +20,7 @@ flags=(-trimpath -buildvcs=false)
 linked() { echo "-ldflags=-s -w -linkmode=external -extldflags '-Wl,--exclude-libs,ALL -Wl,-z,lazy $1'"; }
 cxx=$(linked '-static-libstdc++ -Wl,--defsym=arc4random=0') # a name would fail the trial links by which Go finds out about -no-pie
 echo "make bundle: tools and tests" >&2
-go build "${flags[@]}" "$cxx" -o "$out/bin/" ./tools/{search,train,profile,eval,segment,submit,export,devices}
+go build "${flags[@]}" "$cxx" -o "$out/bin/" ./tools/{search,train,ablate,profile,networks,eval,segment,submit,export,import,devices}
 go build "${flags[@]}" "$cxx" -o "$out/bin/segnas-peer" ./bench/peers/segnas
 for package in gobind nas/supernet nas/run bench; do
   go test "${flags[@]}" "$cxx" -c -o "$out/bin/$(basename "$package").test" "./$package"
