@@ -113,7 +113,7 @@ uint32_t bits_of(float v) {
 void count_digits(const float *values, int64_t n, int shift, int bits, uint32_t above, int64_t *counts) {
   for (int64_t i = 0; i < n; i++) {
     const uint64_t value = bits_of(values[i]);
-    counts[(value >> shift) & ((1u << bits) - 1)] += value >> (shift + bits) == above;
+    if (value >> (shift + bits) == above) counts[(value >> shift) & ((1u << bits) - 1)]++;
   }
 }
 
