@@ -47,7 +47,8 @@ var opNames = [opCount]string{
 	"pwconv", "pwconv backward", "pwconv backward bias",
 	"ktransform", "ktransform backward",
 	"batchnorm", "batchnorm apply", "batchnorm sums", "batchnorm backward",
-	"add", "upsample add", "upsample", "upsample backward", "average pool", "average pool backward", "relu", "copy", "cross-entropy", "distillation", "hard pixels", "sum of squares", "sgd",
+	"add", "upsample add", "upsample", "upsample backward", "average pool", "average pool backward", "relu", "copy",
+	"cross-entropy", "distillation", "hard pixels", "sum of squares", "sgd",
 }
 
 // Profile accumulates the time that a tape spends in each kind of operation. Profiling waits for the device after every operation.
