@@ -69,14 +69,10 @@ type AblatedRow struct {
 }
 
 type ablateOptions struct {
-	cfg      Config
-	machine  machineOptions
+	folderOptions
 	ablation ablation
 	seeds    int
 	only     []string
-	out      string
-	json     bool
-	printed  bool
 }
 
 func parseAblate(args []string, s Streams) (o ablateOptions, err error) {
@@ -159,30 +155,7 @@ func Ablate(ctx context.Context, args []string, s Streams) error {
 	if err != nil || o.printed {
 		return err
 	}
-	m, err := openMachine(o.machine, s.Err)
-	if err != nil {
-		return err
-	}
-	defer m.close()
-	p, err := openPipeline(o.cfg, m, s)
-	if err != nil {
-		return err
-	}
-	defer p.close()
-	if p.folder, err = openFolder(o.out); err != nil {
-		return err
-	}
-	result, err := p.ablate(ctx, o)
-	if err != nil {
-		if ctx.Err() != nil {
-			return fmt.Errorf("%w; the same command goes on from here", err)
-		}
-		return err
-	}
-	if o.json {
-		return printJSON(s.Out, result)
-	}
-	return result.print(s.Out)
+	return o.run(ctx, s, func(p *pipeline) (printer, error) { return p.ablate(ctx, o) })
 }
 
 // ablate trains what the folder lacks, seed by seed, so that an interrupted ablation has whole comparisons.

@@ -56,6 +56,13 @@ func Evaluate(ctx context.Context, args []string, s Streams) error {
 	if gobind.Precision(o.machine.precision) != gobind.Float32 || o.fullSize {
 		o.machine.sessions = "evaluate a deployed network"
 	}
+	return o.run(s, func(p *pipeline, model supernet.Deployable, about train.Description) (printer, error) {
+		return p.evaluate(ctx, o, model, about)
+	})
+}
+
+// run opens the device, the trained network and the pictures, does the work, and prints what came out.
+func (o evalOptions) run(s Streams, work func(p *pipeline, model supernet.Deployable, about train.Description) (printer, error)) error {
 	m, err := openMachine(o.machine, s.Err)
 	if err != nil {
 		return err
@@ -74,15 +81,14 @@ func Evaluate(ctx context.Context, args []string, s Streams) error {
 		return err
 	}
 	defer p.close()
-	result, err := p.evaluate(ctx, o, model, c.Model)
+	result, err := work(p, model, c.Model)
 	if err != nil {
 		return err
 	}
 	if o.json {
 		return printJSON(s.Out, result)
 	}
-	result.print(s.Out)
-	return nil
+	return result.print(s.Out)
 }
 
 func (p *pipeline) evaluate(ctx context.Context, o evalOptions, model supernet.Deployable, about train.Description) (Scored, error) {

@@ -21,15 +21,11 @@ import (
 
 // searchOptions are what tools/search is told beside the Config.
 type searchOptions struct {
-	cfg     Config
-	machine machineOptions
-	out     string
-	table   string
-	from    *source // nil: the run trains a supernet of its own
-	scores  string  // file of scores; "" for the source's, or the run folder's
-	budget  time.Duration
-	json    bool
-	printed bool // the settings, which was all that was asked for
+	folderOptions
+	table  string
+	from   *source // nil: the run trains a supernet of its own
+	scores string  // file of scores; "" for the source's, or the run folder's
+	budget time.Duration
 }
 
 func parseSearch(args []string, s Streams) (o searchOptions, err error) {
@@ -78,37 +74,16 @@ func Search(ctx context.Context, args []string, s Streams) error {
 		return err
 	}
 	o.machine.sessions = "measure networks"
-	m, err := openMachine(o.machine, s.Err)
-	if err != nil {
-		return err
-	}
-	defer m.close()
-	if err := o.cfg.Limits.needs(m); err != nil {
-		return err
-	}
-	p, err := openPipeline(o.cfg, m, s)
-	if err != nil {
-		return err
-	}
-	defer p.close()
-	p.from = o.from
-	if p.folder, err = openFolder(o.out); err != nil {
-		return err
-	}
-	if err := p.openAccuracies(o.scores); err != nil {
-		return err
-	}
-	result, err := p.run(ctx, o)
-	if err != nil {
-		if ctx.Err() != nil {
-			return fmt.Errorf("%w; the same command goes on from here", err)
+	return o.folderOptions.run(ctx, s, func(p *pipeline) (printer, error) {
+		if err := o.cfg.Limits.needs(p.machine); err != nil {
+			return nil, err
 		}
-		return err
-	}
-	if o.json {
-		return printJSON(s.Out, result)
-	}
-	return result.print(s.Out)
+		p.from = o.from
+		if err := p.openAccuracies(o.scores); err != nil {
+			return nil, err
+		}
+		return p.run(ctx, o)
+	})
 }
 
 // openPipeline opens the pictures and makes the worker.

@@ -90,46 +90,27 @@ func Submit(ctx context.Context, args []string, s Streams) error {
 		return err
 	}
 	o.machine.sessions = "label pictures"
-	m, err := openMachine(o.machine, s.Err)
-	if err != nil {
-		return err
-	}
-	defer m.close()
-	model, c, err := train.OpenNetwork(m.context, o.model, nil)
-	if err != nil {
-		return err
-	}
-	defer model.Close()
-	if !o.ownSize {
-		o.cfg.Height, o.cfg.Width = c.Model.Height, c.Model.Width
-	}
-	p, err := openPipeline(o.cfg, m, s)
-	if err != nil {
-		return err
-	}
-	defer p.close()
-	result, err := p.submit(ctx, o, model)
-	if err != nil {
-		if ctx.Err() != nil {
-			return fmt.Errorf("%w; the same command goes on from here", err)
+	return o.run(s, func(p *pipeline, model supernet.Deployable, _ train.Description) (printer, error) {
+		result, err := p.submit(ctx, o, model)
+		if err != nil && ctx.Err() != nil {
+			err = fmt.Errorf("%w; the same command goes on from here", err)
 		}
-		return err
-	}
-	if o.json {
-		return printJSON(s.Out, result)
-	}
-	result.print(s.Out)
-	return nil
+		return result, err
+	})
 }
 
-func (r Submitted) print(w io.Writer) {
+func (r Submitted) print(w io.Writer) error {
 	if r.Score != nil {
-		r.Score.print(w)
+		if err := r.Score.print(w); err != nil {
+			return err
+		}
 	}
-	fmt.Fprintf(w, "%d label pictures (%s) in %s, %d of them written now\n", r.Pictures, r.Split, r.Folder, r.Written)
+	packed := ""
 	if r.Zip != "" {
-		fmt.Fprintf(w, "packed into %s\n", r.Zip)
+		packed = "packed into " + r.Zip + "\n"
 	}
+	_, err := fmt.Fprintf(w, "%d label pictures (%s) in %s, %d of them written now\n%s", r.Pictures, r.Split, r.Folder, r.Written, packed)
+	return err
 }
 
 // submit writes what the folder lacks, and packs and checks it.

@@ -70,7 +70,7 @@ func (s Scored) check(ds data.Dataset) error {
 	return nil
 }
 
-func (s Scored) print(w io.Writer) {
+func (s Scored) print(w io.Writer) error {
 	for _, c := range s.Classes {
 		if c.IoU == nil {
 			fmt.Fprintf(w, "%-20s      -\n", c.Name)
@@ -82,18 +82,15 @@ func (s Scored) print(w io.Writer) {
 	if s.FullSize {
 		size = " at their own size"
 	}
-	fmt.Fprintf(w, "mean IoU %.2f %%, pixel accuracy %.2f %% on %d pictures%s (%s)\nmodel %s\n", 100*s.MIoU, 100*s.Accuracy, s.Pictures, size, s.Split, s.Model)
+	_, err := fmt.Fprintf(w, "mean IoU %.2f %%, pixel accuracy %.2f %% on %d pictures%s (%s)\nmodel %s\n", 100*s.MIoU, 100*s.Accuracy, s.Pictures, size, s.Split, s.Model)
+	return err
 }
 
 // trainOptions are what tools/train is told beside the Config.
 type trainOptions struct {
-	cfg     Config
-	machine machineOptions
-	out     string
+	folderOptions
 	arch    *space.Arch
 	network string // a known one, instead
-	json    bool
-	printed bool // the settings, which was all that was asked for
 }
 
 func parseTrain(args []string, s Streams) (o trainOptions, err error) {
@@ -136,31 +133,7 @@ func Train(ctx context.Context, args []string, s Streams) error {
 	if err != nil || o.printed {
 		return err
 	}
-	m, err := openMachine(o.machine, s.Err)
-	if err != nil {
-		return err
-	}
-	defer m.close()
-	p, err := openPipeline(o.cfg, m, s)
-	if err != nil {
-		return err
-	}
-	defer p.close()
-	if p.folder, err = openFolder(o.out); err != nil {
-		return err
-	}
-	result, err := p.trainOne(ctx, *o.arch, o.network)
-	if err != nil {
-		if ctx.Err() != nil {
-			return fmt.Errorf("%w; the same command goes on from here", err)
-		}
-		return err
-	}
-	if o.json {
-		return printJSON(s.Out, result)
-	}
-	result.print(s.Out)
-	return nil
+	return o.run(ctx, s, func(p *pipeline) (printer, error) { return p.trainOne(ctx, *o.arch, o.network) })
 }
 
 // trainOne trains a network, the known one where a name is given, in the run folder itself and evaluates it on the reported split.
