@@ -20,7 +20,10 @@ type tensor struct {
 
 func f32(shape ...int) tensor { return tensor{gobind.F32, shape} }
 
-const ignored = 255
+const (
+	ignored  = 255
+	poolBins = 6 // the most of a pyramid's, each way
+)
 
 // operationsOf lists the forward operation of a layer, and what training adds to it.
 func operationsOf(l layer) []operation {
@@ -37,10 +40,18 @@ func operationsOf(l layer) []operation {
 	case "pwconv":
 		return append(pointwise(l, x, f32(l.inC, l.outC), y), normed(l, x, f32(l.inC, l.outC), y)...)
 	case "upsample_add":
-		return []operation{{"upsample_add_forward", l, 0, int64(4*l.inputs() + 8*l.outputs()), []tensor{x, y, y},
-			func(s *gobind.Stream, t []gobind.Tensor) error {
-				return s.UpsampleAddForward(t[0], t[1], gobind.Bilinear, t[2])
-			}}}
+		bins := f32(l.n, min(poolBins, l.inH), min(poolBins, l.inW), l.inC)
+		return []operation{
+			{"upsample_add_forward", l, 0, int64(4*l.inputs() + 8*l.outputs()), []tensor{x, y, y},
+				func(s *gobind.Stream, t []gobind.Tensor) error {
+					return s.UpsampleAddForward(t[0], t[1], gobind.Bilinear, t[2])
+				}},
+			// What it reads is the end of the context branch, which pyramid pooling averages.
+			{"avg_pool_forward", l, 0, int64(4 * l.inputs()), []tensor{x, bins},
+				func(s *gobind.Stream, t []gobind.Tensor) error { return s.AvgPoolForward(t[0], t[1]) }},
+			{"avg_pool_backward", l, 0, int64(4 * l.inputs()), []tensor{bins, x},
+				func(s *gobind.Stream, t []gobind.Tensor) error { return s.AvgPoolBackward(t[0], t[1]) }},
+		}
 	default:
 		return labelling(l, x)
 	}
@@ -129,5 +140,18 @@ func labelling(l layer, logits tensor) []operation {
 			func(s *gobind.Stream, t []gobind.Tensor) error {
 				return s.CrossEntropy(t[0], t[1], ignored, gobind.Tensor{}, 1, t[2], t[3])
 			}},
+		// The losses are written once, and read once for each of the three digits of their bits and once more for the labels.
+		{"hard_pixels", l, 0, int64(4*l.inputs()) + 22*pixels, []tensor{logits, labels, labels},
+			func(s *gobind.Stream, t []gobind.Tensor) error {
+				return s.HardPixels(t[0], t[1], ignored, mostHardLoss, int(pixels)/hardShare, t[2])
+			}},
+		{"distillation", l, 0, int64(12 * l.inputs()), []tensor{logits, logits, {gobind.F64, []int{2}}, logits},
+			func(s *gobind.Stream, t []gobind.Tensor) error { return s.Distillation(t[0], t[1], 1, t[2], t[3]) }},
 	}
 }
+
+// What is kept of the pixels in training by default: those of a probability below 0.7, and a sixteenth at least.
+const (
+	mostHardLoss = 0.357
+	hardShare    = 16
+)
