@@ -26,11 +26,6 @@ func StandardAugment() *AugmentConfig {
 	return &AugmentConfig{ScaleMin: 0.5, ScaleMax: 2, Flip: 0.5, Hue: 0.05, Saturation: 0.4, Value: 0.4}
 }
 
-// LightAugment is for short trainings, which have no time to learn a wide range: scales 0.75 to 1.5, flips, slight colour changes.
-func LightAugment() *AugmentConfig {
-	return &AugmentConfig{ScaleMin: 0.75, ScaleMax: 1.5, Flip: 0.5, Hue: 0.02, Saturation: 0.2, Value: 0.2}
-}
-
 // Augmenter makes network input of one size from samples. It owns scratch memory: one goroutine at a time.
 type Augmenter struct {
 	cfg  AugmentConfig

@@ -11,7 +11,6 @@ import (
 
 	"github.com/segnas/segnas/gobind"
 	"github.com/segnas/segnas/nas/latency"
-	"github.com/segnas/segnas/nas/misuse"
 )
 
 // Found is what tools/devices finds out.
@@ -39,9 +38,6 @@ func Devices(_ context.Context, args []string, s Streams) error {
 	fs.BoolVar(&o.json, "json", false, "print as JSON")
 	if err := parse(fs, args, "", s); err != nil {
 		return err
-	}
-	if fs.NArg() > 0 {
-		return misuse.Errorf("%q is not expected; all settings are flags", fs.Arg(0))
 	}
 	m, err := openMachine(o.machine, s.Err)
 	if err != nil {

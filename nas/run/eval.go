@@ -40,7 +40,7 @@ func parseEval(args []string, s Streams) (o evalOptions, err error) {
 	if err := parse(fs, args, "", s); err != nil {
 		return o, err
 	}
-	if o.model == "" || fs.NArg() > 0 {
+	if o.model == "" {
 		return o, misuse.Errorf("name a checkpoint with --model; all other settings are flags")
 	}
 	o.ownSize = fs.Changed("size")

@@ -70,8 +70,6 @@ func parseExport(args []string, s Streams) (o exportOptions, err error) {
 		return o, err
 	}
 	switch {
-	case fs.NArg() > 0:
-		return o, misuse.Errorf("%q is not expected; all settings are flags", fs.Arg(0))
 	case (o.model == "") == (o.arch == nil):
 		return o, misuse.Errorf("name a trained network with --model, or an architecture with --arch: one of the two")
 	case o.model != "" && (fs.Changed("seed") || fs.Changed("classes")):

@@ -182,7 +182,7 @@ func configPrinted(fs *pflag.FlagSet, c Config, s Streams) (bool, error) {
 	return true, err
 }
 
-// parse parses a tool's arguments; usage is printed on a request for help. Errors are misuse, or pflag.ErrHelp.
+// parse parses a tool's arguments, which are flags alone where operands is empty; usage is printed on a request for help. Errors are misuse, or pflag.ErrHelp.
 func parse(fs *pflag.FlagSet, args []string, operands string, s Streams) error {
 	fs.SortFlags = false
 	fs.SetOutput(s.Err)
@@ -190,7 +190,10 @@ func parse(fs *pflag.FlagSet, args []string, operands string, s Streams) error {
 		s.Err.Write([]byte("usage: " + fs.Name() + " [flags] " + operands + "\n" + fs.FlagUsages()))
 	}
 	err := fs.Parse(args)
-	if err == nil || err == pflag.ErrHelp {
+	switch {
+	case err == nil && operands == "" && fs.NArg() > 0:
+		return misuse.Errorf("%q is not expected; all settings are flags", fs.Arg(0))
+	case err == nil || err == pflag.ErrHelp:
 		return err
 	}
 	return misuse.Errorf("%w; %s --help lists the flags", err, fs.Name())

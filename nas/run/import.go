@@ -70,8 +70,6 @@ func parseImport(args []string, s Streams) (o importOptions, err error) {
 		return o, err
 	}
 	switch {
-	case fs.NArg() > 0:
-		return o, misuse.Errorf("%q is not expected; all settings are flags", fs.Arg(0))
 	case (o.from == "") == (o.to == ""):
 		return o, misuse.Errorf("name a state_dict with --torch, or a trained network with --to-torch: one of the two")
 	case o.out == "":

@@ -76,10 +76,7 @@ func parseNetworks(args []string, s Streams) (networksOptions, error) {
 	if err := parse(fs, args, "", s); err != nil {
 		return o, err
 	}
-	switch {
-	case fs.NArg() > 0:
-		return o, misuse.Errorf("%q is not expected; all settings are flags", fs.Arg(0))
-	case o.rounds < 1:
+	if o.rounds < 1 {
 		return o, misuse.Errorf("--rounds %d: at least 1 is needed", o.rounds)
 	}
 	return o, space.DefaultNetwork(o.classes).Validate()

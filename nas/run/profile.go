@@ -46,8 +46,6 @@ func parseProfile(args []string, s Streams) (profileOptions, error) {
 		return o, err
 	}
 	switch {
-	case fs.NArg() > 0:
-		return o, misuse.Errorf("%q is not expected; all settings are flags", fs.Arg(0))
 	case o.rounds < 1 || o.verify < 0:
 		return o, misuse.Errorf("--rounds %d --verify %d: at least 1 round, and no less than 0 networks", o.rounds, o.verify)
 	case o.imported != "" && (o.table != "" || o.verify > 0 || o.exported != ""):

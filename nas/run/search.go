@@ -46,9 +46,6 @@ func parseSearch(args []string, s Streams) (o searchOptions, err error) {
 	if err := parse(fs, args, "", s); err != nil {
 		return o, err
 	}
-	if fs.NArg() > 0 {
-		return o, misuse.Errorf("%q is not expected; all settings are flags", fs.Arg(0))
-	}
 	if o.budget < 0 {
 		return o, misuse.Errorf("--budget: %v; give a time above 0", o.budget)
 	}

@@ -74,7 +74,7 @@ func parseSubmit(args []string, s Streams) (o submitOptions, err error) {
 		return o, err
 	}
 	switch {
-	case o.model == "" || fs.NArg() > 0:
+	case o.model == "":
 		return o, misuse.Errorf("name a trained network with --model; all other settings are flags")
 	case o.check && o.split == "test":
 		return o, misuse.Errorf("--check: the labels of the test pictures are hidden; --split val has some")

@@ -110,9 +110,6 @@ func parseTrain(args []string, s Streams) (o trainOptions, err error) {
 	if err := parse(fs, args, "", s); err != nil {
 		return o, err
 	}
-	if fs.NArg() > 0 {
-		return o, misuse.Errorf("%q is not expected; all settings are flags", fs.Arg(0))
-	}
 	if err := checkNetwork(o.network, fs.Changed("arch")); err != nil {
 		return o, err
 	}

@@ -79,11 +79,6 @@ func Thesis() Config {
 	return Config{Population: 100, Pool: 50, Mutants: 50, Crosses: 50, Generations: 10, MutateProb: 0.2, MaxTries: 10_000}
 }
 
-// Scenes returns settings small enough for a first run within minutes: 60 networks in 5 generations.
-func Scenes() Config {
-	return Config{Population: 12, Pool: 6, Mutants: 6, Crosses: 6, Generations: 5, MutateProb: 0.2, MaxTries: 10_000}
-}
-
 // Evaluations returns the number of networks that a search evaluates, unless the space runs out of them.
 func (c Config) Evaluations() int {
 	return c.Population + (c.Generations-1)*(c.Mutants+c.Crosses)

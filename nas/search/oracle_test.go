@@ -63,7 +63,7 @@ func costs(t testing.TB, l Limit, a space.Arch) float64 {
 }
 
 func small(seed uint64) Config {
-	c := Scenes()
+	c := sixty()
 	c.Seed = seed
 	return c
 }
@@ -87,4 +87,9 @@ func mustRun(t testing.TB, cfg Config, sp space.Space, ev Evaluator, limits ...L
 		t.Fatal(err)
 	}
 	return r
+}
+
+// sixty is a search of 60 networks in 5 generations.
+func sixty() Config {
+	return Config{Population: 12, Pool: 6, Mutants: 6, Crosses: 6, Generations: 5, MutateProb: 0.2, MaxTries: 10_000}
 }

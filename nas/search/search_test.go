@@ -63,7 +63,7 @@ func TestRun_BeginsWithTheGivenNetworksWithinReach(t *testing.T) {
 	sp := space.Default()
 	hand, base := space.HandScaled(), space.Baseline()
 	limit := macs(costs(t, macs(1), hand)) // the baseline is over it
-	cfg := Scenes()
+	cfg := sixty()
 	cfg.Given = []space.Arch{base, hand, hand}
 	r, err := Run(context.Background(), cfg, sp, newOracle(hand), []Limit{limit})
 	if err != nil {

@@ -19,7 +19,10 @@ func (w *Worker) step(t *Training, step int, b *data.Batch) (float64, error) {
 	if size == 0 {
 		size = b.N
 	}
-	all := weighed(b, 0, b.N, t.ClassWeights)
+	all := 0.0 // needed of parts alone
+	if size < b.N {
+		all = weighed(b, 0, b.N, t.ClassWeights)
+	}
 	loss := 0.0
 	for from := 0; from < b.N; from += size {
 		to := min(from+size, b.N)
@@ -69,17 +72,18 @@ func weighed(b *data.Batch, from, to int, classWeights []float32) float64 {
 
 // accumulate adds the gradients of the networks' losses on a part of a batch, times scale, and returns the losses' sum, times scale.
 func (w *Worker) accumulate(t *Training, networks []space.Arch, part *data.Batch, scale float64) (float64, error) {
+	pictures, labels, err := w.upload(part)
+	if err != nil {
+		return 0, err
+	}
+	target := nn.Target{Labels: labels, Ignore: data.Ignore}
+	if target.ClassWeights, err = w.classWeights(t.ClassWeights); err != nil {
+		return 0, err
+	}
 	sum := 0.0
 	for i, a := range networks {
-		x, labels, err := w.begin(part)
-		if err != nil {
-			return 0, err
-		}
-		target := nn.Target{Labels: labels, Ignore: data.Ignore}
-		if target.ClassWeights, err = w.classWeights(t.ClassWeights); err != nil {
-			return 0, err
-		}
-		out := t.Model.Forward(w.tape, x, a, nn.Train)
+		w.tape.Reset()
+		out := t.Model.Forward(w.tape, w.tape.Input(pictures), a, nn.Train)
 		distill := 0.0
 		if len(networks) > 1 {
 			if distill = t.Sandwich.Distill; distill > 0 && i == 0 {

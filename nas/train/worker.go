@@ -91,20 +91,18 @@ func (w *Worker) view(buffer **gobind.Buffer, dtype gobind.DType, shape ...int) 
 	return t, nil
 }
 
-// begin empties the tape and puts a batch on it.
-func (w *Worker) begin(b *data.Batch) (x nn.Value, labels gobind.Tensor, err error) {
-	w.tape.Reset()
-	pictures, err := w.view(&w.pictures, gobind.F32, b.N, b.H, b.W, 3)
-	if err != nil {
-		return nn.Value{}, gobind.Tensor{}, err
+// upload copies a batch to the device.
+func (w *Worker) upload(b *data.Batch) (pictures, labels gobind.Tensor, err error) {
+	if pictures, err = w.view(&w.pictures, gobind.F32, b.N, b.H, b.W, 3); err != nil {
+		return pictures, labels, err
 	}
 	if labels, err = w.view(&w.labels, gobind.U8, b.N, b.H, b.W); err != nil {
-		return nn.Value{}, gobind.Tensor{}, err
+		return pictures, labels, err
 	}
 	if err = gobind.Upload(w.tape.Stream(), pictures, b.X); err == nil {
 		err = gobind.Upload(w.tape.Stream(), labels, b.Y)
 	}
-	return w.tape.Input(pictures), labels, err
+	return pictures, labels, err
 }
 
 // forgetMomentum sets the momentum of all parameters to zero.
@@ -119,11 +117,12 @@ func (w *Worker) forgetMomentum(m supernet.Model) error {
 
 // forward runs a model without recording and returns the logits, for use before the next call.
 func (w *Worker) forward(m supernet.Model, a space.Arch, b *data.Batch, mode nn.Mode) (logits, labels gobind.Tensor, err error) {
-	x, labels, err := w.begin(b)
+	w.tape.Reset()
+	pictures, labels, err := w.upload(b)
 	if err != nil {
 		return gobind.Tensor{}, gobind.Tensor{}, err
 	}
-	out := m.Forward(w.tape, x, a, mode)
+	out := m.Forward(w.tape, w.tape.Input(pictures), a, mode)
 	return w.tape.Activation(out.Logits), labels, w.tape.Err()
 }
 
