@@ -146,12 +146,19 @@ func widen(axis *plot.Axis) {
 	axis.Max += 0.04 * span
 }
 
+// side is the width that the legend takes from the plot.
+func (c *chart) side(area draw.Canvas) vg.Length {
+	if c.entries == 0 {
+		return 0
+	}
+	return 1.15*c.legend.Rectangle(area).Size().X + legendGap // other faces than the measured one may be wider
+}
+
 // svg draws the chart as an SVG element of the given size in units, named for those who cannot see it.
 func (c *chart) svg(w, h vg.Length, label string) (template.HTML, error) {
 	canvas := vgsvg.New(w, h)
 	area := draw.New(canvas)
-	if c.entries > 0 {
-		side := 1.15*c.legend.Rectangle(area).Size().X + legendGap // other faces than the measured one may be wider
+	if side := c.side(area); side > 0 {
 		c.plot.Draw(draw.Crop(area, 0, -side, 0, 0))
 		c.legend.Draw(draw.Crop(area, w-side+legendGap, 0, 0, -6))
 	} else {

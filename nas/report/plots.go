@@ -7,7 +7,6 @@ import (
 	"math"
 	"slices"
 
-	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
@@ -145,58 +144,4 @@ func agreement(v *latency.Verification) (template.HTML, error) {
 	c.name("5 % off", above)
 	c.plot.X.Min, c.plot.X.Max, c.plot.Y.Min, c.plot.Y.Max = low, high, low*0.95, high*1.05
 	return c.svg(600, 400, fmt.Sprintf("predicted against measured latency of %d networks", len(whole)))
-}
-
-const curvePoints = 300 // a curve's points at most; more are averaged
-
-// curves draws a figure's series.
-func (f *Figure) curves() (template.HTML, error) {
-	c := newChart(f.XLabel, f.YLabel)
-	for i, s := range f.Series {
-		xys := s.thinned()
-		if len(xys) == 0 {
-			continue
-		}
-		curve := &plotter.Line{XYs: xys, LineStyle: draw.LineStyle{Color: seriesColour(i), Width: 1.6}}
-		curve.Dashes = seriesDashes[i/seriesColours%len(seriesDashes)]
-		thumbs := []plot.Thumbnailer{curve}
-		c.plot.Add(curve)
-		if len(xys) < 30 {
-			ends := &plotter.Scatter{XYs: xys, GlyphStyle: draw.GlyphStyle{Color: seriesColour(i), Radius: 2, Shape: draw.CircleGlyph{}}}
-			c.plot.Add(ends)
-			thumbs = append(thumbs, ends)
-		}
-		c.name(s.Name, thumbs...)
-	}
-	widen(&c.plot.X)
-	widen(&c.plot.Y)
-	return c.svg(600, max(300, vg.Length(len(f.Series))*legendLine), f.Title)
-}
-
-// seriesDashes tell series of the same colour apart.
-var seriesDashes = [][]vg.Length{nil, {5, 2}, {1.5, 2}, {7, 2, 1.5, 2}}
-
-// legendLine is the height of a series' line in the legend.
-const legendLine = 18
-
-// thinned is the series' finite points; of more than curvePoints, the means of equal runs of them.
-func (s Series) thinned() plotter.XYs {
-	var all plotter.XYs
-	for i := range min(len(s.X), len(s.Y)) {
-		if finite(s.X[i], s.Y[i]) {
-			all = append(all, plotter.XY{X: s.X[i], Y: s.Y[i]})
-		}
-	}
-	if len(all) <= curvePoints {
-		return all
-	}
-	thin := make(plotter.XYs, curvePoints)
-	for i := range thin {
-		run := all[i*len(all)/curvePoints : (i+1)*len(all)/curvePoints]
-		for _, p := range run {
-			thin[i].X += p.X / float64(len(run))
-			thin[i].Y += p.Y / float64(len(run))
-		}
-	}
-	return thin
 }

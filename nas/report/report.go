@@ -15,9 +15,10 @@ import (
 type Report struct {
 	Title        string
 	Subtitle     string
-	Highlights   []Field // a few figures at the top
-	Conditions   []Field // processor, instruction set, threads, stamp, seed, configuration
-	Plan         []Field // what the run set out to do
+	Highlights   []Field   // a few figures at the top
+	Sections     []Section // of a report on several questions, in order, after the highlights
+	Conditions   []Field   // processor, instruction set, threads, stamp, seed, configuration
+	Plan         []Field   // what the run set out to do
 	Rows         []Row
 	Notes        []string // remarks below the comparison table
 	Search       *Search
@@ -29,6 +30,29 @@ type Report struct {
 	Scenes       []Scene
 	Stages       []Stage
 	Next         []string // commands to type next
+}
+
+// Section answers one question. A part that is empty is left out.
+type Section struct {
+	Name     string // of the anchor, such as "sharing"
+	Title    string
+	Lead     string // what was asked and how, in a sentence or two
+	Tables   []Table
+	Notes    []string // what it says, and under which conditions
+	Figures  []Figure
+	Networks []Network // drawn side by side
+	Classes  []Class
+	ClassIoU []ClassIoU
+	Scenes   []Scene
+}
+
+// Table is text in rows and columns; the first column is left-aligned, others right, unless a column's cells are no figures.
+type Table struct {
+	Title  string     `json:"title,omitempty"`
+	Header []string   `json:"header,omitempty"`
+	Rows   [][]string `json:"rows"`
+	Strong [][2]int   `json:"strong,omitempty"` // (row, column) of cells to stand out, such as a table's diagonal
+	Note   string     `json:"note,omitempty"`
 }
 
 // Field is a named value; Note is small print and may be empty.
@@ -59,22 +83,29 @@ type Mark struct {
 	Cost, MIoU float64 // as in Point
 }
 
-// Figure is one plot of curves.
+// Figure is one plot of curves or dots. Where its places have names, series are dots at 0, 1, ..., those that share a place a little apart:
+// no line leads from name to name.
 type Figure struct {
-	Title, XLabel, YLabel string
-	Series                []Series
+	Title  string   `json:"title,omitempty"`
+	XLabel string   `json:"x_label,omitempty"`
+	YLabel string   `json:"y_label,omitempty"`
+	Series []Series `json:"series"`
+	Ticks  []string `json:"ticks,omitempty"` // names of the places 0, 1, ... of the x axis, instead of figures
 }
 
-// Series is one curve: points (X[i], Y[i]), X ascending. Points that are not finite are left out.
+// Series is one curve: points (X[i], Y[i]), X ascending unless they are dots. Points that are not finite are left out.
 type Series struct {
-	Name string
-	X, Y []float64
+	Name  string    `json:"name,omitempty"` // without one it is not in the legend
+	X     []float64 `json:"x"`
+	Y     []float64 `json:"y"`
+	Dots  bool      `json:"dots,omitempty"`  // points alone, without a line between
+	Error []float64 `json:"error,omitempty"` // half-heights of error bars, in the unit of Y; nil for none
 }
 
 // Network is an architecture to draw.
 type Network struct {
-	Name string
-	Arch space.Arch
+	Name string     `json:"name"`
+	Arch space.Arch `json:"arch"`
 }
 
 // Class is a class in the colour that label pictures give it.
@@ -83,7 +114,7 @@ type Class struct {
 	Color color.Color
 }
 
-// ClassIoU is a network's intersection over union of each of Report.Classes, as shares; NaN for a class that does not occur.
+// ClassIoU is a network's intersection over union of each of the Classes beside it, as shares; NaN for a class that does not occur.
 type ClassIoU struct {
 	Name string
 	IoU  []float64
