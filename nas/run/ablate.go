@@ -1,71 +1,54 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"io"
-	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/pflag"
-	"gonum.org/v1/gonum/stat"
-	"gonum.org/v1/gonum/stat/distuv"
 
 	"github.com/segnas/segnas/nas/misuse"
 )
 
-// An ablation trains the same thing with one setting changed at a time, over several seeds, and scores it on the search's validation pictures, so that
-// what is chosen by it was not chosen on the reported ones.
+// An ablation asks one question: it trains the same thing in several ways, over several seeds, and compares seed by seed. What serves to choose by is
+// scored on the search's validation pictures, so that it was not chosen on the reported ones; columns say which they are.
 
-// ablation is a set of variants under one name, and how one of them is trained and scored.
+// scorer trains and scores one variant with one seed, those of p.cfg; name is its folder inside the ablation's.
+type scorer func(p *pipeline, ctx context.Context, name string) (cell, error)
+
+// ablation is a question: variants under one name, and how one of them is trained and scored.
 type ablation struct {
 	name, use string
-	variants  []variant
-	score     func(p *pipeline, ctx context.Context, name string) (cell, error)
+	// columns name a cell's score, and after it the values of cell.More that the table shows.
+	columns  []column
+	variants []variant
+	score    scorer
+	// conclude adds to the table what only all cells together tell; nil where that is nothing.
+	conclude func(p *pipeline, ctx context.Context, a *Ablated) error
+	// measures says that it runs deployed networks.
+	measures bool
 }
 
-// variant changes the configuration of the first one, which changes nothing.
+// variant changes the configuration of the first one, which as a rule changes nothing, or is scored in a way of its own.
 type variant struct {
 	name, what string
-	change     func(c *Config)
+	change     func(c *Config) // nil: not at all
+	score      scorer          // nil: the ablation's
+	// needs says what this machine lacks for it; nil: nothing. Such a variant is left out, and the result says so.
+	needs func(p *pipeline) error
 }
 
-// cell is one training of a variant: a file in its folder.
-type cell struct {
-	Variant string             `json:"variant"`
-	Seed    uint64             `json:"seed"`
-	Score   float64            `json:"score"` // mean IoU, a share: what the variants are compared by
-	More    map[string]float64 `json:"more,omitempty"`
-	Took    time.Duration      `json:"took_ns"`
-}
-
-// Ablated is what tools/ablate found out.
-type Ablated struct {
-	Name   string       `json:"name"`
-	Data   string       `json:"data"`
-	Score  string       `json:"score"` // in words
-	Seeds  int          `json:"seeds"`
-	Rows   []AblatedRow `json:"rows"`
-	Cells  []cell       `json:"cells"`
-	Folder string       `json:"folder"`
-}
-
-// AblatedRow is one variant over all seeds. Shares, not percent.
-type AblatedRow struct {
-	Variant string  `json:"variant"`
-	What    string  `json:"what"`
-	Mean    float64 `json:"mean"`
-	SD      float64 `json:"sd"` // of a seed
-	// Difference is the mean over the seeds of the score less the first variant's with the same seed, and Error half the width of its 95 % confidence
-	// interval (Student's t); both 0 for the first one.
-	Difference float64            `json:"difference"`
-	Error      float64            `json:"error"`
-	More       map[string]float64 `json:"more,omitempty"` // means
-	Took       time.Duration      `json:"took_ns"`        // of a seed, mean
+// config returns the variant's configuration.
+func (v variant) config(c Config) Config {
+	if v.change != nil {
+		v.change(&c)
+	}
+	return c
 }
 
 type ablateOptions struct {
@@ -73,6 +56,7 @@ type ablateOptions struct {
 	ablation ablation
 	seeds    int
 	only     []string
+	report   bool // only
 }
 
 func parseAblate(args []string, s Streams) (o ablateOptions, err error) {
@@ -83,51 +67,56 @@ func parseAblate(args []string, s Streams) (o ablateOptions, err error) {
 	dataFlags(fs, &o.cfg)
 	fs.IntVar(&o.seeds, "seeds", 3, "trainings of each variant: --seed and the numbers after it")
 	fs.StringSliceVar(&o.only, "only", nil, "variants to train, beside the first, with commas between (default: all)")
-	fs.StringVar(&o.out, "out", "", "folder (default: runs/ablate-NAME-DATA-PRESET)")
+	fs.StringVar(&o.out, "out", "", "folder, which several ablations may share (default: runs/ablate-DATA-PRESET)")
 	fs.BoolVar(&o.json, "json", false, "print the result as JSON")
-	machineFlags(fs, &o.machine)
+	deployedFlags(fs, &o.machine)
 	searchFlags(fs, &o.cfg)
 	trainingFlags(fs, &o.cfg)
-	if err := parse(fs, args, "NAME, one of:\n"+ablationList(), s); err != nil {
+	if err := parse(fs, args, "NAME, one of:\n"+ablationList(o.cfg), s); err != nil {
 		return o, err
 	}
-	i := slices.IndexFunc(ablations(), func(a ablation) bool { return fs.NArg() == 1 && a.name == fs.Arg(0) })
-	if i < 0 {
-		return o, misuse.Errorf("name one ablation: %s", strings.Join(ablationNames(), " or "))
+	o.out = cmp.Or(o.out, filepath.Join("runs", fmt.Sprintf("ablate-%s-%s", filepath.Base(filepath.Clean(o.cfg.Data)), o.cfg.Preset)))
+	if o.printed, err = configPrinted(fs, o.cfg, s); err != nil || o.printed {
+		return o, err
 	}
-	if o.ablation, err = ablations()[i].restricted(o.only); err != nil {
+	if o.report = fs.NArg() == 1 && fs.Arg(0) == reportName; o.report {
+		return o, nil
+	}
+	all := ablations(o.cfg)
+	i := slices.IndexFunc(all, func(a ablation) bool { return fs.NArg() == 1 && a.name == fs.Arg(0) })
+	if i < 0 {
+		return o, misuse.Errorf("name one ablation: %s; or %s", strings.Join(ablationNames(o.cfg), ", "), reportName)
+	}
+	if o.ablation, err = all[i].restricted(o.only); err != nil {
 		return o, err
 	}
 	if o.seeds < 1 {
 		return o, misuse.Errorf("--seeds: %d; at least 1 is needed", o.seeds)
 	}
-	if o.out == "" {
-		o.out = filepath.Join("runs", fmt.Sprintf("ablate-%s-%s-%s", o.ablation.name, filepath.Base(filepath.Clean(o.cfg.Data)), o.cfg.Preset))
-	}
 	for _, v := range o.ablation.variants {
-		c := o.cfg
-		v.change(&c)
-		if err := c.Validate(); err != nil {
+		if err := v.config(o.cfg).Validate(); err != nil {
 			return o, fmt.Errorf("variant %s: %w", v.name, err)
 		}
 	}
-	o.printed, err = configPrinted(fs, o.cfg, s)
-	return o, err
+	return o, nil
 }
 
-func ablationNames() (names []string) {
-	for _, a := range ablations() {
+// reportName stands for an ablation's where only the report is to be written again.
+const reportName = "report"
+
+func ablationNames(c Config) (names []string) {
+	for _, a := range ablations(c) {
 		names = append(names, a.name)
 	}
 	return names
 }
 
-func ablationList() string {
+func ablationList(c Config) string {
 	text := ""
-	for _, a := range ablations() {
-		text += fmt.Sprintf("  %-10s %s\n", a.name, a.use)
+	for _, a := range ablations(c) {
+		text += fmt.Sprintf("  %-14s %s\n", a.name, a.use)
 	}
-	return text
+	return text + fmt.Sprintf("  %-14s %s\n", reportName, "none of them: writes the folder's report again")
 }
 
 // restricted keeps the first variant and those that are named.
@@ -149,25 +138,52 @@ func (a ablation) restricted(only []string) (ablation, error) {
 	return a, nil
 }
 
-// Ablate is tools/ablate: it trains variants of one thing over several seeds and says by how much they differ.
+// Ablate is tools/ablate: it trains variants of one thing over several seeds, says by how much they differ, and writes a report on all ablations of
+// the folder.
 func Ablate(ctx context.Context, args []string, s Streams) error {
 	o, err := parseAblate(args, s)
 	if err != nil || o.printed {
 		return err
 	}
-	return o.run(ctx, s, func(p *pipeline) (printer, error) { return p.ablate(ctx, o) })
+	if o.report {
+		return writeAblationReport(o.out, o.cfg, s)
+	}
+	if o.ablation.measures {
+		o.machine.sessions = "measure networks"
+	}
+	shared := o.out
+	o.out = filepath.Join(shared, o.ablation.name)
+	if err := os.MkdirAll(shared, 0o755); err != nil {
+		return misuse.Errorf("--out: %w", err)
+	}
+	err = o.run(ctx, s, func(p *pipeline) (printer, error) {
+		p.shared = shared
+		return p.ablate(ctx, o)
+	})
+	if err != nil {
+		return err
+	}
+	return writeAblationReport(shared, o.cfg, s)
 }
 
 // ablate trains what the folder lacks, seed by seed, so that an interrupted ablation has whole comparisons.
 func (p *pipeline) ablate(ctx context.Context, o ablateOptions) (Ablated, error) {
-	result := Ablated{Name: o.ablation.name, Data: p.data.Train.Name(), Score: o.ablation.use, Seeds: o.seeds, Folder: p.folder.path}
 	base := p.cfg
-	all := o.seeds * len(o.ablation.variants)
+	result := Ablated{
+		Name: o.ablation.name, Use: o.ablation.use, Data: p.data.Train.Name(), Height: base.Height, Width: base.Width, Preset: base.Preset,
+		Classes: described(p.data.Train.Classes()), Columns: o.ablation.columns, Seeds: o.seeds, Device: p.machine.identity, Folder: p.folder.path,
+	}
+	variants, left := o.ablation.here(p)
+	for _, text := range left {
+		fmt.Fprintln(p.streams.Err, text)
+	}
+	result.Notes = left
+	all := o.seeds * len(variants)
 	for seed := range o.seeds {
-		for _, v := range o.ablation.variants {
+		for _, v := range variants {
 			p.cfg = base
 			p.cfg.Seed = base.Seed + uint64(seed)
-			v.change(&p.cfg)
+			p.cfg = v.config(p.cfg)
 			name := fmt.Sprintf("%s-%d", v.name, p.cfg.Seed)
 			fmt.Fprintf(p.streams.Err, "%d of %d: %s (%s), seed %d\n", len(result.Cells)+1, all, v.name, v.what, p.cfg.Seed)
 			c, err := p.cell(ctx, o.ablation, v, name)
@@ -177,10 +193,30 @@ func (p *pipeline) ablate(ctx context.Context, o ablateOptions) (Ablated, error)
 			result.Cells = append(result.Cells, c)
 		}
 	}
-	for _, v := range o.ablation.variants {
-		result.Rows = append(result.Rows, rowOf(v, o.ablation.variants[0].name, result.Cells))
+	p.cfg = base
+	for _, v := range variants {
+		result.Rows = append(result.Rows, rowOf(v, variants[0].name, result.Cells))
+	}
+	if o.ablation.conclude != nil {
+		if err := o.ablation.conclude(p, ctx, &result); err != nil {
+			return result, err
+		}
 	}
 	return result, writeJSON(p.folder.file(resultFile), result)
+}
+
+// here lists the variants that this machine can run, and says which it cannot.
+func (a ablation) here(p *pipeline) (can []variant, left []string) {
+	for _, v := range a.variants {
+		if v.needs != nil {
+			if err := v.needs(p); err != nil {
+				left = append(left, fmt.Sprintf("%s is left out: %v", v.name, err))
+				continue
+			}
+		}
+		can = append(can, v)
+	}
+	return can, left
 }
 
 // savedCell is a cell with the settings that it was made with.
@@ -207,76 +243,15 @@ func (p *pipeline) cell(ctx context.Context, a ablation, v variant, name string)
 	if err := p.balance(ctx); err != nil {
 		return cell{}, err
 	}
+	score := a.score
+	if v.score != nil {
+		score = v.score
+	}
 	began := time.Now()
-	c, err := a.score(p, ctx, name)
+	c, err := score(p, ctx, name)
 	if err != nil {
 		return c, err
 	}
 	c.Variant, c.Seed, c.Took = v.name, p.cfg.Seed, time.Since(began)
 	return c, writeJSON(path, savedCell{p.cfg.hash(), c})
-}
-
-// rowOf sums up a variant's cells beside those of the first one.
-func rowOf(v variant, first string, cells []cell) AblatedRow {
-	row := AblatedRow{Variant: v.name, What: v.what, More: map[string]float64{}}
-	base := map[uint64]float64{}
-	for _, c := range cells {
-		if c.Variant == first {
-			base[c.Seed] = c.Score
-		}
-	}
-	var scores, differences []float64
-	for _, c := range cells {
-		if c.Variant != v.name {
-			continue
-		}
-		scores, differences = append(scores, c.Score), append(differences, c.Score-base[c.Seed])
-		row.Took += c.Took
-		for name, value := range c.More {
-			row.More[name] += value
-		}
-	}
-	n := len(scores)
-	row.Took /= time.Duration(n)
-	for name := range row.More {
-		row.More[name] /= float64(n)
-	}
-	row.Mean, row.Difference = stat.Mean(scores, nil), stat.Mean(differences, nil)
-	if n > 1 {
-		row.SD = stat.StdDev(scores, nil)
-		row.Error = distuv.StudentsT{Sigma: 1, Nu: float64(n - 1)}.Quantile(0.975) * stat.StdDev(differences, nil) / math.Sqrt(float64(n))
-	}
-	return row
-}
-
-// print writes the table for people.
-func (a Ablated) print(w io.Writer) error {
-	fmt.Fprintf(w, "\n%s on %s: %s; %d seeds\n\n", a.Name, a.Data, a.Score, a.Seeds)
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	header := "variant\tmIoU %\tsd\tdifference (95 %)\t"
-	var more []string
-	for name := range a.Rows[0].More {
-		more = append(more, name)
-	}
-	slices.Sort(more)
-	for _, name := range more {
-		header += name + " %\t"
-	}
-	fmt.Fprintln(table, header+"time\twhat")
-	for i, r := range a.Rows {
-		difference := ""
-		if i > 0 {
-			difference = fmt.Sprintf("%+.2f ± %.2f", 100*r.Difference, 100*r.Error)
-			if a.Seeds == 1 {
-				difference = fmt.Sprintf("%+.2f", 100*r.Difference)
-			}
-		}
-		fmt.Fprintf(table, "%s\t%.2f\t%.2f\t%s\t", r.Variant, 100*r.Mean, 100*r.SD, difference)
-		for _, name := range more {
-			fmt.Fprintf(table, "%.2f\t", 100*r.More[name])
-		}
-		fmt.Fprintf(table, "%s\t%s\n", short(r.Took), r.What)
-	}
-	fmt.Fprintf(table, "\n%s\n", filepath.Join(a.Folder, resultFile))
-	return table.Flush()
 }

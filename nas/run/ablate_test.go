@@ -34,7 +34,8 @@ func TestRowOf_ComparesSeedBySeed(t *testing.T) {
 func tinyAblation(out string, more ...string) []string {
 	return append([]string{
 		"--threads", "2", "--size", "32x64", "--batch", "2", "--supernet-steps", "4", "--scratch-steps", "2", "--train-scenes", "6", "--search-scenes", "2",
-		"--test-scenes", "1", "--recalibration-batches", "1", "--seeds", "2", "--json", "--out", out,
+		"--test-scenes", "1", "--recalibration-batches", "1", "--retrain-steps", "2", "--trial-steps", "1", "--table-rounds", "10", "--final-rounds", "2",
+		"--population", "4", "--pool", "2", "--mutants", "1", "--crosses", "1", "--generations", "2", "--seeds", "2", "--json", "--out", out,
 	}, more...)
 }
 
@@ -53,7 +54,7 @@ func TestAblate_TrainsEveryVariantAndSeedOnceAndGoesOn(t *testing.T) {
 		if want := 1 + strings.Count(only, ",") + 1; len(result.Rows) != want || len(result.Cells) != 2*want {
 			t.Errorf("%s: %d rows, %d cells", name, len(result.Rows), len(result.Cells))
 		}
-		missing := filepath.Join(folder, result.Rows[1].Variant+"-2")
+		missing := filepath.Join(folder, name, result.Rows[1].Variant+"-2")
 		if err := os.RemoveAll(missing); err != nil {
 			t.Fatal(err)
 		}
@@ -79,7 +80,7 @@ func TestAblate_TrainsEveryVariantAndSeedOnceAndGoesOn(t *testing.T) {
 }
 
 func TestAblate_RefusesWhatIsNotThere(t *testing.T) {
-	for _, args := range [][]string{{}, {"everything"}, {"recipe", "supernet"}, {"recipe", "--only", "magic"}, {"recipe", "--seeds", "0"}} {
+	for _, args := range [][]string{{}, {"report", "--out", t.TempDir()}, {"everything"}, {"recipe", "supernet"}, {"recipe", "--only", "magic"}, {"recipe", "--seeds", "0"}} {
 		if err := Ablate(context.Background(), args, Streams{io.Discard, io.Discard}); !misuse.Is(err) {
 			t.Errorf("%v: %v", args, err)
 		}

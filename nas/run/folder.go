@@ -39,6 +39,9 @@ type folder struct {
 	lock *os.File
 }
 
+// errInUse is of a folder that another process works in.
+var errInUse = errors.New("is in use by another process")
+
 // openFolder makes the folder where needed and locks it; the lock ends with the process, however that ends.
 func openFolder(path string) (*folder, error) {
 	if err := os.MkdirAll(path, 0o755); err != nil {
@@ -51,7 +54,7 @@ func openFolder(path string) (*folder, error) {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		lock.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, misuse.Errorf("%s is in use by another process; wait for it, or give another folder with --out", path)
+			return nil, misuse.Errorf("%s %w; wait for it, or give another folder with --out", path, errInUse)
 		}
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}

@@ -94,12 +94,25 @@ func Networks(ctx context.Context, args []string, s Streams) error {
 		return err
 	}
 	defer m.close()
-	all, err := o.contenders(m)
-	defer closeContenders(all)
+	c, err := o.compare(ctx, m, s)
 	if err != nil {
 		return err
 	}
-	c := Comparison{Device: m.identity, Height: o.height, Width: o.width, Classes: o.classes}
+	if o.json {
+		return printJSON(s.Out, c)
+	}
+	c.print(s.Out)
+	return nil
+}
+
+// compare counts the networks and measures them in turns.
+func (o *networksOptions) compare(ctx context.Context, m *machine, s Streams) (c Comparison, err error) {
+	all, err := o.contenders(m)
+	defer closeContenders(all)
+	if err != nil {
+		return c, err
+	}
+	c = Comparison{Device: m.identity, Height: o.height, Width: o.width, Classes: o.classes}
 	bar := NewProgress(s.Err, "measure", "turns", 0, 0)
 	options := measuring(bar, o.rounds)
 	options.Together = len(all) // all of them in every round
@@ -110,7 +123,7 @@ func Networks(ctx context.Context, args []string, s Streams) error {
 	}
 	times, conditions, err := latency.MeasureContenders(ctx, m.device(), setup, run, options)
 	if err != nil {
-		return err
+		return c, err
 	}
 	bar.Finish("")
 	c.Conditions = conditions
@@ -118,11 +131,7 @@ func Networks(ctx context.Context, args []string, s Streams) error {
 		n.Latency, n.FPS = times[i], 1000/milliseconds(times[i].Median)
 		c.Networks = append(c.Networks, n.Compared)
 	}
-	if o.json {
-		return printJSON(s.Out, c)
-	}
-	c.print(s.Out)
-	return nil
+	return c, nil
 }
 
 // contender is a network that is compared, with its session.

@@ -33,6 +33,7 @@ const (
 type pipeline struct {
 	cfg     Config
 	folder  *folder
+	shared  string // the folder of an ablation's folder, which holds what ablations share
 	machine *machine
 	worker  *train.Worker
 	data    data.Splits

@@ -14,7 +14,7 @@ import (
 type Evaluator struct {
 	Worker        *Worker
 	Supernet      supernet.Model
-	Recalibration Feed
+	Recalibration Feed // nil: the supernet's running statistics stay, which are those of other widths too
 	Validation    Feed
 }
 
@@ -35,8 +35,10 @@ func (e *Evaluator) Confusion(ctx context.Context, a space.Arch) (*metrics.Confu
 		return nil, err
 	}
 	defer network.Close()
-	if err := e.Worker.Recalibrate(ctx, network, a, e.Recalibration); err != nil {
-		return nil, err
+	if e.Recalibration != nil {
+		if err := e.Worker.Recalibrate(ctx, network, a, e.Recalibration); err != nil {
+			return nil, err
+		}
 	}
 	return e.Worker.Evaluate(ctx, network, a, e.Validation)
 }

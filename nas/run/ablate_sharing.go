@@ -1,0 +1,186 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/segnas/segnas/nas/metrics"
+	"github.com/segnas/segnas/nas/report"
+	"github.com/segnas/segnas/nas/space"
+	"github.com/segnas/segnas/nas/train"
+)
+
+// sharedNetworks is how many random networks stand for a supernet: as many as in the thesis's table.
+const sharedNetworks = 100
+
+// sharingAblation asks what each way of sharing weights gives a supernet: the thesis's three rows.
+func sharingAblation(c Config) ablation {
+	return ablation{
+		name: "sharing", use: fmt.Sprintf("mean mIoU of %d random sub-networks of supernets that share more or less, at equal multiply-adds of training", sharedNetworks),
+		columns: supernetColumns(), score: supernetScorer(sharedNetworks), conclude: drawSharing,
+		variants: []variant{
+			{name: "shrinking", what: "weights shared among kernels and widths, depths freed in phases"},
+			{name: "sharing", what: "weights shared among kernels and widths, all depths from the start", change: (*Config).unphased},
+			{name: "naive", what: "weights of its own for every choice of a block, depth as a no-op", change: func(c *Config) {
+				c.unphased()
+				c.Supernet = train.Naive
+			}},
+		},
+	}
+}
+
+// unphased trains the supernet in one phase over all depths, at the first phase's rate, for as many multiply-adds as the phases took.
+func (c *Config) unphased() {
+	phases := c.Shrinking
+	all := c.passMACs(0)
+	steps := 0.0
+	for _, phase := range phases {
+		steps += float64(phase.Steps) * c.passMACs(phase.MinDepth) / all
+	}
+	first := phases[0]
+	first.Steps, first.MinDepth = int(steps+0.5), 0
+	c.Shrinking = train.Schedule{first}
+}
+
+// passMACs is the mean over drawn networks of the multiply-adds of one picture, of any number of classes: ratios are what it serves for.
+func (c *Config) passMACs(minDepth uint8) float64 {
+	const draws = 2000
+	net := c.Network(2)
+	rng := rand.New(rand.NewPCG(ablationNetworks, uint64(minDepth)))
+	sum := 0.0
+	for range draws {
+		sum += float64(net.MACs(c.Space.SampleDepths(rng, minDepth), c.Height, c.Width))
+	}
+	return sum / draws
+}
+
+func supernetColumns() []column {
+	return []column{miouOn(searchSplit), {"largest", "%"}, {"least", "%"}, {"quartile 1", "%"}, {"quartile 3", "%"}, {"most", "%"}}
+}
+
+// networksList is a cell's scores of random networks.
+const networksList = "networks"
+
+// supernetScorer trains the supernet and scores random networks of it, the same for every variant and seed.
+func supernetScorer(networks int) scorer {
+	return func(p *pipeline, ctx context.Context, _ string) (cell, error) {
+		s, err := p.sharedSupernet(ctx)
+		if err != nil {
+			return cell{}, err
+		}
+		defer s.close()
+		return p.scoreRandom(ctx, networks, func(a space.Arch) (float64, error) {
+			score, err := s.cached.Evaluate(ctx, a)
+			return score.MIoU, err
+		})
+	}
+}
+
+// scoreRandom sums up the scores of random networks and the largest one.
+func (p *pipeline) scoreRandom(ctx context.Context, networks int, score func(space.Arch) (float64, error)) (cell, error) {
+	bar := NewProgress(p.streams.Err, "score", "networks", 0, networks)
+	var all []float64
+	for i, a := range p.randomNetworks(networks) {
+		if err := ctx.Err(); err != nil {
+			return cell{}, err
+		}
+		v, err := score(a)
+		if err != nil {
+			return cell{}, err
+		}
+		all = append(all, v)
+		bar.Set(i+1, fmt.Sprintf("mIoU %.1f %%", 100*v))
+	}
+	mean, _ := interval(all)
+	bar.Finish(fmt.Sprintf("mean mIoU %.1f %%", 100*mean))
+	largest, err := score(p.cfg.Space.Largest())
+	if err != nil {
+		return cell{}, err
+	}
+	q1, _, q3 := metrics.Quartiles(all)
+	return cell{Score: mean, Lists: map[string][]float64{networksList: all}, More: map[string]float64{
+		"largest": largest, "quartile 1": q1, "quartile 3": q3, "least": slices.Min(all), "most": slices.Max(all),
+	}}, nil
+}
+
+// randomNetworks draws networks, the same for every seed.
+func (p *pipeline) randomNetworks(n int) []space.Arch {
+	rng := rand.New(rand.NewPCG(ablationNetworks, 0))
+	all := make([]space.Arch, n)
+	for i := range all {
+		all[i] = p.cfg.Space.Sample(rng)
+	}
+	return all
+}
+
+// drawSharing plots all random networks of the variants.
+func drawSharing(p *pipeline, _ context.Context, a *Ablated) error {
+	a.Figures = append(a.Figures, spreadFigure(a, "mIoU of the random sub-networks, all seeds"))
+	return nil
+}
+
+// spreadFigure plots each variant's random networks, those of every seed side by side.
+func spreadFigure(a *Ablated, title string) report.Figure {
+	f := report.Figure{Title: title, YLabel: "mIoU %"}
+	for i, r := range a.Rows {
+		f.Ticks = append(f.Ticks, r.Variant)
+		for k, seed := range a.seeds() {
+			c := a.ofSeeds(r.Variant)[seed]
+			s := report.Series{Name: fmt.Sprintf("seed %d", seed), Dots: true}
+			at := float64(i) + 0.6*(float64(k)+0.5)/float64(a.Seeds) - 0.3
+			for _, v := range c.Lists[networksList] {
+				s.X, s.Y = append(s.X, at), append(s.Y, 100*v)
+			}
+			f.Series = append(f.Series, s)
+		}
+	}
+	return f
+}
+
+// recalibrationAblation asks what a network's statistics of its own are worth.
+func recalibrationAblation() ablation {
+	score := func(keep bool) scorer {
+		return func(p *pipeline, ctx context.Context, _ string) (cell, error) {
+			s, err := p.sharedSupernet(ctx)
+			if err != nil {
+				return cell{}, err
+			}
+			defer s.close()
+			e := *s.evaluator
+			if keep {
+				e.Recalibration = nil
+			}
+			return p.scoreRandom(ctx, sharedNetworks, func(a space.Arch) (float64, error) {
+				score, err := e.Evaluate(ctx, a)
+				return score.MIoU, err
+			})
+		}
+	}
+	return ablation{
+		name: "recalibration", use: fmt.Sprintf("mean mIoU of %d random sub-networks of one supernet, batch-norm statistics computed anew for each or kept", sharedNetworks),
+		columns: supernetColumns(),
+		variants: []variant{
+			{name: "anew", what: "computed anew over a few training batches", score: score(false)},
+			{name: "kept", what: "the supernet's running ones, which are those of other widths too", score: score(true)},
+		},
+		conclude: concludeRecalibration,
+	}
+}
+
+// concludeRecalibration plots the networks both ways, and says whether statistics of others at least keep the order.
+func concludeRecalibration(p *pipeline, _ context.Context, a *Ablated) error {
+	a.Figures = append(a.Figures, spreadFigure(a, "mIoU of the random sub-networks, all seeds"))
+	if len(a.Rows) < 2 {
+		return nil
+	}
+	anew, kept := a.ofSeeds(a.Rows[0].Variant), a.ofSeeds(a.Rows[1].Variant)
+	var taus []float64
+	for _, seed := range a.seeds() {
+		taus = append(taus, metrics.KendallTauB(anew[seed].Lists[networksList], kept[seed].Lists[networksList]))
+	}
+	mean, half := interval(taus)
+	a.Notes = append(a.Notes, fmt.Sprintf("Order of the networks with kept statistics against recalibrated ones: Kendall's tau %.2f ± %.2f.", mean, half))
+	return nil
+}
