@@ -48,6 +48,10 @@ func writeAblationReport(path string, c Config, s Streams) error {
 // section is an ablation's part of the report.
 func (a *Ablated) section() report.Section {
 	header, rows := a.table()
+	header = wordsNext(header)
+	for i, row := range rows {
+		rows[i] = wordsNext(row)
+	}
 	s := report.Section{
 		Name: a.Name, Title: strings.ToUpper(a.Name[:1]) + a.Name[1:],
 		Lead: fmt.Sprintf("%s. %s at %dx%d, preset %s, %d seeds, on %v.", strings.ToUpper(a.Use[:1])+a.Use[1:], a.Data, a.Height, a.Width, a.Preset, a.Seeds, a.Device),
@@ -62,6 +66,12 @@ func (a *Ablated) section() report.Section {
 	s.Figures = append(s.Figures, a.Figures...)
 	s.Classes, s.ClassIoU = a.classTable()
 	return s
+}
+
+// wordsNext moves a row's last text, what a variant is, next to its name.
+func wordsNext(row []string) []string {
+	last := len(row) - 1
+	return append([]string{row[0], row[last]}, row[1:last]...)
 }
 
 // compared plots the variants' scores.

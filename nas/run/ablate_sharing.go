@@ -121,20 +121,20 @@ func drawSharing(p *pipeline, _ context.Context, a *Ablated) error {
 	return nil
 }
 
-// spreadFigure plots each variant's random networks, those of every seed side by side.
+// spreadFigure plots each variant's random networks, a series for each seed.
 func spreadFigure(a *Ablated, title string) report.Figure {
-	f := report.Figure{Title: title, YLabel: "mIoU %"}
-	for i, r := range a.Rows {
+	f := report.Figure{Title: title, YLabel: a.Columns[0].header()}
+	for _, r := range a.Rows {
 		f.Ticks = append(f.Ticks, r.Variant)
-		for k, seed := range a.seeds() {
-			c := a.ofSeeds(r.Variant)[seed]
-			s := report.Series{Name: fmt.Sprintf("seed %d", seed), Dots: true}
-			at := float64(i) + 0.6*(float64(k)+0.5)/float64(a.Seeds) - 0.3
-			for _, v := range c.Lists[networksList] {
-				s.X, s.Y = append(s.X, at), append(s.Y, 100*v)
+	}
+	for _, seed := range a.seeds() {
+		s := report.Series{Name: fmt.Sprintf("seed %d", seed), Dots: true}
+		for i, r := range a.Rows {
+			for _, v := range a.ofSeeds(r.Variant)[seed].Lists[networksList] {
+				s.X, s.Y = append(s.X, float64(i)), append(s.Y, 100*v)
 			}
-			f.Series = append(f.Series, s)
 		}
+		f.Series = append(f.Series, s)
 	}
 	return f
 }
