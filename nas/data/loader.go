@@ -39,13 +39,14 @@ type LoaderConfig struct {
 	// label relaxation", CVPR 2019). Index, the dataset's, spares NewLoader the reading of all labels, some 10 ms of a processor for a picture of Cityscapes.
 	ClassUniform float64
 	Index        *ClassIndex
-	StartStep    int // the first batch's step: a resumed training gets exactly the batches that an uninterrupted one would
-	Workers      int // goroutines that read and augment; 0: one for each processor
-	Prefetch     int // batches made ahead; 0: 2
+	Half         func(step int) bool // whether a step's pictures have half of H and W, rounded up; nil: none
+	StartStep    int                 // the first batch's step: a resumed training gets exactly the batches that an uninterrupted one would
+	Workers      int                 // goroutines that read and augment; 0: one for each processor
+	Prefetch     int                 // batches made ahead; 0: 2
 }
 
 // Loader makes a training's batches ahead on goroutines of its own. The batch of a step is a function of the dataset, the
-// seed and the step (and Batch, H, W, Augment, ClassUniform), whatever the number of workers. Every epoch visits each sample once, in an
+// seed and the step (and Batch, H, W, Half, Augment, ClassUniform), whatever the number of workers. Every epoch visits each sample once, in an
 // order of its own; a batch may span two epochs. Samples chosen by class are no part of epochs.
 type Loader struct {
 	cfg   LoaderConfig
@@ -83,7 +84,11 @@ func NewLoader(ds Dataset, cfg LoaderConfig) (*Loader, error) {
 	}
 	step := cfg.StartStep
 	l.line = startPipeline(cfg.Workers, cfg.Prefetch, func(b *Batch) []int {
-		b.shape(cfg.Batch, cfg.H, cfg.W)
+		h, w := cfg.H, cfg.W
+		if cfg.Half != nil && cfg.Half(step) {
+			h, w = (h+1)/2, (w+1)/2
+		}
+		b.shape(cfg.Batch, h, w)
 		b.Step = step
 		step++
 		return samples.batch(b)
@@ -103,6 +108,7 @@ func (l *Loader) worker() func(b *Batch, slot, sample int) error {
 		}
 		source.Seed(l.cfg.Seed^augmentStream, uint64(b.Step)*uint64(l.cfg.Batch)+uint64(slot))
 		x, y := b.slot(slot)
+		aug.h, aug.w = b.H, b.W
 		aug.apply(s, b.chosen[slot], rng, x, y)
 		return nil
 	}

@@ -57,6 +57,24 @@ func TestLoader_BatchesDependOnSeedAndStepAlone(t *testing.T) {
 	}
 }
 
+func TestLoader_HalfTheSizeIsThatSizesBatch(t *testing.T) {
+	ds := drawn{n: 10, h: 12, w: 16}
+	cfg := LoaderConfig{Batch: 4, H: 7, W: 10, Augment: StandardAugment(), Seed: 3, ClassUniform: 0.5}
+	whole := take(t, ds, cfg, 6)
+	cfg.H, cfg.W = 4, 5
+	half := take(t, ds, cfg, 6)
+	cfg.H, cfg.W, cfg.Half = 7, 10, func(step int) bool { return step%3 > 0 }
+	for i, b := range take(t, ds, cfg, 6) {
+		want := whole[i]
+		if cfg.Half(i) {
+			want = half[i]
+		}
+		if !sameBatch(b, want) || b.H != want.H || b.W != want.W {
+			t.Errorf("step %d: %dx%d pictures, want those of %dx%d", i, b.H, b.W, want.H, want.W)
+		}
+	}
+}
+
 func TestLoader_EveryEpochVisitsEachSampleOnceInItsOwnOrder(t *testing.T) {
 	ds := drawn{n: 6, h: 2, w: 2}
 	var orders [][]byte

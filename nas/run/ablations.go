@@ -38,6 +38,9 @@ func recipeAblation() ablation {
 			{name: "ohem", what: "hard pixels alone: probability below 0.7", change: func(c *Config) { c.HardPixels.Probability = 0.7 }},
 			{name: "class-uniform", what: "half of the samples chosen by class", change: func(c *Config) { c.ClassUniform = 0.5 }},
 			{name: "cosine", what: "cosine instead of poly decay", change: func(c *Config) { decayFlag{c}.Set(string(train.Cosine)) }},
+			{name: "small-first", what: "three quarters of the steps on pictures of half the height and width, as many pixels in all", change: func(c *Config) {
+				c.smallFirst(0.75, 1/(1-0.75*0.75))
+			}},
 			{name: "no-warmup", what: "without warm-up", change: func(c *Config) { warmupFlag{c}.Set("0") }},
 			{name: "no-balance", what: "all classes weigh alike", change: func(c *Config) { c.Balance = 0 }},
 			{name: "no-aux", what: "without the auxiliary heads' losses", change: func(c *Config) { c.Optimiser.AuxWeight = 0 }},

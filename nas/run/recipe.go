@@ -56,6 +56,32 @@ func (f warmupFlag) Set(text string) error {
 	})
 }
 
+// smallFlag sets the share of every phase's steps that see pictures of half the height and width.
+type smallFlag struct{ c *Config }
+
+func (f smallFlag) String() string { return "" }
+func (f smallFlag) Type() string   { return "share" }
+
+func (f smallFlag) Set(text string) error {
+	share, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(share >= 0 && share <= 1) {
+		return misuse.Errorf("give a share from 0 to 1")
+	}
+	f.c.smallFirst(share, 1)
+	return nil
+}
+
+// smallFirst makes the first share of every phase's steps small ones, after the numbers of steps were multiplied by factor.
+func (c *Config) smallFirst(share, factor float64) {
+	for _, s := range c.schedules() {
+		*s = s.Scaled(factor)
+		for i := range *s {
+			p := &(*s)[i]
+			p.SmallSteps = int(share*float64(p.Steps) + 0.5)
+		}
+	}
+}
+
 // eachPhase changes the phases of all schedules.
 func (c *Config) eachPhase(change func(*train.Phase) error) error {
 	for _, s := range c.schedules() {
@@ -100,6 +126,7 @@ func trainingFlags(fs *pflag.FlagSet, c *Config) {
 	fs.Var(ratesFlag{c.schedules()}, "lr-factor", "multiplies all learning rates")
 	fs.Var(decayFlag{c}, "decay", "how learning rates fall: poly or cosine")
 	fs.Var(warmupFlag{c}, "warmup-steps", "steps over which the learning rate of every phase rises")
+	fs.Var(smallFlag{c}, "small-first", "share of the steps of every phase, the first ones, on pictures of half the height and width, which take a quarter of the time")
 	fs.Float64Var(&c.Balance, "balance", c.Balance, "exponent with which rare classes weigh more in the loss: 0 not at all, 1 by median frequency")
 	fs.Float64Var(&c.HardPixels.Probability, "ohem", c.HardPixels.Probability, "learn only from pixels whose true class gets less than this probability, such as 0.7; 0: from all")
 	fs.Float64Var(&c.HardPixels.LeastShare, "ohem-share", c.HardPixels.LeastShare, "share of the pixels that is kept at least, the hardest ones (default 1/16)")

@@ -260,7 +260,7 @@ func everything(t *testing.T, w *Worker, folder string) Training {
 	training.Sample = Draw(space.Default(), training.Schedule, training.Sandwich, 3)
 	training.ClassUniform = 0.5
 	for i := range training.Schedule {
-		training.Schedule[i].Decay = Cosine
+		training.Schedule[i].Decay, training.Schedule[i].SmallSteps = Cosine, training.Schedule[i].Steps/2
 	}
 	return training
 }

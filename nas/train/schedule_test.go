@@ -49,6 +49,22 @@ func TestLearningRate_CosineHalvesInTheMiddleAndEndsNearNothing(t *testing.T) {
 	}
 }
 
+func TestSmall_IsEachPhasesFirstStepsAndScalesWithThem(t *testing.T) {
+	s := Schedule{{Steps: 8, LR: 1, SmallSteps: 6}, {Steps: 4, LR: 1}, {Steps: 4, LR: 1, SmallSteps: 1}}
+	for factor := range 3 {
+		scaled := s.Scaled(float64(factor + 1))
+		small := 0
+		for step := range scaled.Steps() {
+			if scaled.Small(step) {
+				small++
+			}
+		}
+		if n := factor + 1; small != 7*n || !scaled.Small(6*n-1) || scaled.Small(6*n) || scaled.Small(8*n) || !scaled.Small(12*n) {
+			t.Errorf("times %d: %d small steps of %+v", n, small, scaled)
+		}
+	}
+}
+
 // threePhases is progressive shrinking of a number of steps, in the method's proportions.
 func threePhases(steps int) Schedule {
 	s := Schedule{{Steps: 1000, LR: 0.045, MinDepth: 4}, {Steps: 250, LR: 2.5e-3, MinDepth: 3}, {Steps: 750, LR: 8e-3, MinDepth: 2}}
@@ -56,7 +72,7 @@ func threePhases(steps int) Schedule {
 }
 
 func TestScheduleValidate_Refuses(t *testing.T) {
-	for _, s := range []Schedule{nil, {{Steps: 0, LR: 1}}, {{Steps: 1}}, {{Steps: 1, LR: math.NaN()}}, {{Steps: 1, LR: 1, WarmupSteps: 2}}, {{Steps: 1, LR: 1, Decay: "step"}}} {
+	for _, s := range []Schedule{nil, {{Steps: 0, LR: 1}}, {{Steps: 1}}, {{Steps: 1, LR: math.NaN()}}, {{Steps: 1, LR: 1, WarmupSteps: 2}}, {{Steps: 1, LR: 1, SmallSteps: 2}}, {{Steps: 1, LR: 1, Decay: "step"}}} {
 		if err := s.Validate(); !misuse.Is(err) {
 			t.Errorf("%+v: %v", s, err)
 		}

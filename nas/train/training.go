@@ -101,7 +101,7 @@ func (w *Worker) Train(ctx context.Context, t Training) error {
 		return err
 	}
 	if step < t.Schedule.Steps() {
-		if r.loader, err = t.loader(step); err != nil {
+		if r.loader, err = t.loader(step, itself); err != nil {
 			return err
 		}
 		defer r.loader.Close()
@@ -115,13 +115,16 @@ func (w *Worker) Train(ctx context.Context, t Training) error {
 	return nil
 }
 
-// loader makes the training's batches from a step on.
-func (t Training) loader(step int) (*data.Loader, error) {
+// loader makes the training's batches from a step on. Their sizes are those of the steps that at returns for them.
+func (t Training) loader(step int, at func(step int) int) (*data.Loader, error) {
 	return data.NewLoader(t.Data, data.LoaderConfig{
 		Batch: t.Batch, H: t.Height, W: t.Width, Augment: t.Augment, Seed: t.Seed, StartStep: step,
-		ClassUniform: t.ClassUniform, Index: t.ClassIndex,
+		ClassUniform: t.ClassUniform, Index: t.ClassIndex, Half: func(step int) bool { return t.Schedule.Small(at(step)) },
 	})
 }
+
+// itself is the step that a training's batch is for.
+func itself(step int) int { return step }
 
 // resumeAverage returns the moving average of a training that goes on from a checkpoint, or begins where there is none; nil without one.
 func (w *Worker) resumeAverage(t Training, c *Checkpoint) (*average, error) {
