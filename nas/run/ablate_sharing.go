@@ -23,6 +23,12 @@ func sharingAblation(c Config) ablation {
 		variants: []variant{
 			{name: "shrinking", what: "weights shared among kernels and widths, depths freed in phases"},
 			{name: "sharing", what: "weights shared among kernels and widths, all depths from the start", change: (*Config).unphased},
+			{name: "shrinking-warm", what: "as the first, but every phase at the first one's learning rate", change: func(c *Config) {
+				c.Shrinking = slices.Clone(c.Shrinking)
+				for i := range c.Shrinking {
+					c.Shrinking[i].LR = c.Shrinking[0].LR
+				}
+			}},
 			{name: "naive", what: "weights of its own for every choice of a block, depth as a no-op", change: func(c *Config) {
 				c.unphased()
 				c.Supernet = train.Naive

@@ -65,7 +65,7 @@ func TestAblate_EveryClaimOfTheMethodInOneFolder(t *testing.T) {
 		}
 	}
 	supernets, err := filepath.Glob(filepath.Join(folder, supernetName+"-*"))
-	if err != nil || len(supernets) != 2*3 { // two seeds of: the preset's, without phases, naive
+	if err != nil || len(supernets) != 2*4 { // two seeds of: the preset's, with warm phases, without phases, naive
 		t.Errorf("supernets %v, %v", supernets, err)
 	}
 	if ablated(t, tinyAblation(folder, "cost")...).Notes == nil {
