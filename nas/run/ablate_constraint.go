@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/segnas/segnas/nas/latency"
 	"github.com/segnas/segnas/nas/metrics"
 	"github.com/segnas/segnas/nas/report"
 	"github.com/segnas/segnas/nas/search"
@@ -47,26 +46,9 @@ func (p *pipeline) macsLimit() []search.Limit {
 	return []search.Limit{{Name: "macs", Unit: "MACs", Max: base / latencyShare * (1 - p.cfg.Limits.Margin), Cost: macs}}
 }
 
-// timed is what networks take on one device, at the level of its latency table's canary.
-type timed struct {
-	Networks   []latency.Measurement `json:"networks"`
-	Conditions latency.Conditions    `json:"conditions"`
-	Level      float64               `json:"canary_level"`
-}
-
-// ms is a network's median in milliseconds.
-func (t *timed) ms(a space.Arch) float64 {
-	for _, n := range t.Networks {
-		if n.Arch == a {
-			return milliseconds(n.Total.Median)
-		}
-	}
-	return 0
-}
-
-// timeNetworks measures networks in turns on the pipeline's device, unless the file holds just them.
-func (p *pipeline) timeNetworks(ctx context.Context, file string, archs []space.Arch) (*timed, error) {
-	t := new(timed)
+// timeNetworks measures networks on the pipeline's device, unless the file holds them already.
+func (p *pipeline) timeNetworks(ctx context.Context, file string, archs []space.Arch) (*measured, error) {
+	t := new(measured)
 	path := p.folder.file(file)
 	found, err := finished(path, t)
 	if err != nil {
@@ -78,21 +60,14 @@ func (p *pipeline) timeNetworks(ctx context.Context, file string, archs []space.
 	if found {
 		return t, nil
 	}
-	bar := NewProgress(p.streams.Err, "measure", "turns", 0, 0)
-	if t.Networks, t.Conditions, err = latency.MeasureNetworks(ctx, p.machine.device(), p.table.Setup(), archs, measuring(bar, p.cfg.FinalRounds)); err != nil {
+	if t, err = p.timed(ctx, archs); err != nil {
 		return nil, err
-	}
-	bar.Finish("")
-	t.Level = float64(t.Conditions.Quiet) / float64(p.predictor.Canary())
-	for i := range t.Networks {
-		n := &t.Networks[i]
-		n.Total, n.Searched = n.Total.Scaled(1/t.Level), n.Searched.Scaled(1/t.Level)
 	}
 	return t, writeJSON(path, t)
 }
 
 // fillLatency sets the rows' measured latency, the mean over the seeds.
-func (a *Ablated) fillLatency(t *timed) {
+func (a *Ablated) fillLatency(t *measured) {
 	for i, r := range a.Rows {
 		var all []float64
 		for _, c := range a.ofSeeds(r.Variant) {

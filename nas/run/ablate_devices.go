@@ -86,7 +86,7 @@ func (t target) score(p *pipeline, ctx context.Context, name string) (cell, erro
 
 // concludeDevices measures every network on every device.
 func concludeDevices(p *pipeline, ctx context.Context, a *Ablated) error {
-	var on []*timed
+	var on []*measured
 	for _, r := range a.Rows {
 		t, err := p.timeOn(ctx, targetNamed(r.Variant), a.archsOf())
 		if err != nil {
@@ -127,7 +127,7 @@ func concludeDevices(p *pipeline, ctx context.Context, a *Ablated) error {
 }
 
 // timeOn measures networks on a target.
-func (p *pipeline) timeOn(ctx context.Context, t target, archs []space.Arch) (*timed, error) {
+func (p *pipeline) timeOn(ctx context.Context, t target, archs []space.Arch) (*measured, error) {
 	q, err := t.on(p)
 	if err != nil {
 		return nil, err

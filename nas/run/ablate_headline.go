@@ -211,7 +211,7 @@ func concludeHeadline(p *pipeline, ctx context.Context, a *Ablated) error {
 		against(winnerName+suffix, handName+suffix)
 	}
 	a.Tables = append(a.Tables, table)
-	a.Figures = append(a.Figures, a.tradeOff(t))
+	a.Figures = append(a.Figures, a.tradeOff())
 	for _, r := range a.Rows {
 		a.Networks = append(a.Networks, drawn(r.Variant, a.ofSeeds(r.Variant), a.seeds()[0])...)
 	}
@@ -219,7 +219,7 @@ func concludeHeadline(p *pipeline, ctx context.Context, a *Ablated) error {
 }
 
 // tradeOff plots each variant's accuracy against its latency, means over the seeds with their standard deviation.
-func (a *Ablated) tradeOff(t *timed) report.Figure {
+func (a *Ablated) tradeOff() report.Figure {
 	f := report.Figure{Title: "Accuracy against latency, mean and standard deviation of a seed", XLabel: "measured ms", YLabel: "mIoU %, reported pictures"}
 	for _, r := range a.Rows {
 		f.Series = append(f.Series, report.Series{Name: r.Variant, Dots: true, X: []float64{cmp.Or(r.More[latencyColumn], r.More[predictedColumn])},

@@ -9,10 +9,10 @@ import (
 	"github.com/segnas/segnas/nas/space"
 )
 
-// measured is what the final measuring found: the final networks' times, and how well the table predicts random ones. All times
+// measured is what a measuring found: the networks' times, and how well the table predicts random ones where that was asked. All times
 // are at the canary level of the latency table, so that they compare with its predictions and with the limit.
 type measured struct {
-	Networks     []latency.Measurement `json:"networks"` // in the order of the final networks
+	Networks     []latency.Measurement `json:"networks"` // in the order in which they were given
 	Conditions   latency.Conditions    `json:"conditions"`
 	Level        float64               `json:"canary_level"` // the canary's quiet level now, over the table's
 	Verification *latency.Verification `json:"verification,omitempty"`
@@ -28,10 +28,28 @@ func (p *pipeline) measure(ctx context.Context, all []*finalNetwork) (*measured,
 	for _, f := range all {
 		archs = append(archs, f.Arch)
 	}
-	device := p.machine.device()
+	m, err := p.timed(ctx, archs)
+	if err != nil {
+		return nil, err
+	}
+	if n := p.cfg.VerifyNetworks; n > 0 {
+		bar := NewProgress(p.streams.Err, "verify", "turns", 0, 0)
+		v, err := latency.Verify(ctx, p.machine.device(), p.table, p.cfg.Space, n, p.rng(verifyNetworks), measuring(bar, p.cfg.TableRounds))
+		if err != nil {
+			return nil, err
+		}
+		bar.Finish(fmt.Sprintf("MAPE %.1f %%", 100*v.Whole.MAPE))
+		m.Verification = &v
+	}
+	return m, writeJSON(p.folder.file(measuredFile), m)
+}
+
+// timed measures networks in turns, at the table's level.
+func (p *pipeline) timed(ctx context.Context, archs []space.Arch) (*measured, error) {
+	m := new(measured)
 	bar := NewProgress(p.streams.Err, "measure", "turns", 0, 0)
 	var err error
-	m.Networks, m.Conditions, err = latency.MeasureNetworks(ctx, device, p.table.Setup(), archs, withEnergy(measuring(bar, p.cfg.FinalRounds)))
+	m.Networks, m.Conditions, err = latency.MeasureNetworks(ctx, p.machine.device(), p.table.Setup(), archs, withEnergy(measuring(bar, p.cfg.FinalRounds)))
 	if err != nil {
 		return nil, err
 	}
@@ -41,16 +59,17 @@ func (p *pipeline) measure(ctx context.Context, all []*finalNetwork) (*measured,
 		n := &m.Networks[i]
 		n.Total, n.Searched = n.Total.Scaled(1/m.Level), n.Searched.Scaled(1/m.Level)
 	}
-	if n := p.cfg.VerifyNetworks; n > 0 {
-		bar := NewProgress(p.streams.Err, "verify", "turns", 0, 0)
-		v, err := latency.Verify(ctx, device, p.table, p.cfg.Space, n, p.rng(verifyNetworks), measuring(bar, p.cfg.TableRounds))
-		if err != nil {
-			return nil, err
+	return m, nil
+}
+
+// ms is a network's median in milliseconds; 0 of one that was not measured.
+func (m *measured) ms(a space.Arch) float64 {
+	for _, n := range m.Networks {
+		if n.Arch == a {
+			return milliseconds(n.Total.Median)
 		}
-		bar.Finish(fmt.Sprintf("MAPE %.1f %%", 100*v.Whole.MAPE))
-		m.Verification = &v
 	}
-	return m, writeJSON(p.folder.file(measuredFile), m)
+	return 0
 }
 
 // measuring returns the options of a measurement that shows its progress.
