@@ -40,6 +40,7 @@ func NewNaive(ctx *gobind.Context, net space.Network, sp space.Space, rng *rand.
 	}
 	m := &Naive{sp: sp}
 	deepest := sp.Largest().Depth
+	m.places = func(a space.Arch) placing { return scattered(a, deepest) }
 	err := m.build(ctx, net, rng, func(s *nn.Store, stage, index int, at blockPlace) map[space.Block]*mbconv {
 		choices := map[space.Block]*mbconv{}
 		if index >= int(deepest[stage]) {

@@ -40,9 +40,10 @@ func (m *Plain) copyFrom(from *network) error {
 	for i := range m.stem.sep {
 		m.stem.sep[i].copyFrom(t, &from.stem.sep[i])
 	}
+	at := from.placing(m.arch)
 	for s, depth := range m.arch.Depth {
 		for i, b := range m.arch.Blocks[s][:depth] {
-			m.blocks[s][i][b].copyFrom(t, from.blocks[s][i][b])
+			m.blocks[s][i][b].copyFrom(t, from.blocks[s][at[s][i]][b])
 		}
 	}
 	m.detail.copyFrom(t, &from.detail)

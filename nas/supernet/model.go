@@ -2,6 +2,9 @@ package supernet
 
 import (
 	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"slices"
 
 	"github.com/segnas/segnas/gobind"
 	"github.com/segnas/segnas/nas/nn"
@@ -47,7 +50,8 @@ type Elastic struct {
 }
 
 // Naive is the one-shot supernet without sharing: every position of a block has weights of its own for each choice of kernel and expand
-// ratio, and a no-op among the choices beyond the shallowest depth. Since blocks after a no-op are no-ops too, the depth says all.
+// ratio, and all but a stage's first, which changes the size, have a no-op among their choices. That is how depths vary: a block follows upon
+// any of those before it. Which positions of a stage are no-ops is drawn once for each network, as a function of it.
 type Naive struct {
 	network
 	sp space.Space
@@ -75,6 +79,8 @@ type network struct {
 	store  *nn.Store
 	stem   stem
 	blocks [space.Stages][space.MaxDepth]map[space.Block]*mbconv // by choice
+	// places returns the positions at which an architecture's blocks stand; nil: the first ones of each stage.
+	places func(space.Arch) placing
 	detail dwSep
 	head   [2]dwSep
 	logits *nn.Classifier
@@ -89,11 +95,51 @@ func (n *network) Stream() *gobind.Stream { return n.store.Stream() }
 func (n *network) Close()                 { n.store.Close() }
 func (n *network) parts() *network        { return n }
 
+// placing is the position of each kept block of each stage.
+type placing [space.Stages][space.MaxDepth]int
+
+// prefix is the placing that keeps the first blocks.
+var prefix = func() (p placing) {
+	for s := range p {
+		for i := range p[s] {
+			p[s][i] = i
+		}
+	}
+	return p
+}()
+
+func (n *network) placing(a space.Arch) placing {
+	if n.places == nil {
+		return prefix
+	}
+	return n.places(a)
+}
+
+// scattered places a network's blocks among deepest positions of each stage, in order, the first one first, the others drawn.
+func scattered(a space.Arch, deepest [space.Stages]uint8) (p placing) {
+	h := fnv.New64a()
+	h.Write([]byte(a.String()))
+	rng := rand.New(rand.NewPCG(h.Sum64(), 0))
+	for s, depth := range a.Depth {
+		if depth == 0 || deepest[s] < depth {
+			p[s] = prefix[s]
+			continue
+		}
+		others := rng.Perm(int(deepest[s]) - 1)[:depth-1]
+		slices.Sort(others)
+		for i, at := range others {
+			p[s][i+1] = at + 1
+		}
+	}
+	return p
+}
+
 // holds returns an error unless the model has all blocks of a.
 func (n *network) holds(a space.Arch) error {
+	at := n.placing(a)
 	for s, depth := range a.Depth {
 		for i := range min(depth, space.MaxDepth) {
-			if n.blocks[s][i][a.Blocks[s][i]] == nil {
+			if n.blocks[s][at[s][i]][a.Blocks[s][i]] == nil {
 				b := a.Blocks[s][i]
 				return fmt.Errorf("the model has no block of kernel %d and expand ratio %d at stage %d block %d, which %v wants", b.Kernel, b.Expand, s+1, i+1, a)
 			}
@@ -130,12 +176,12 @@ func (n *network) Forward(t *nn.Tape, x nn.Value, a space.Arch, mode nn.Mode) Ou
 	return out
 }
 
-// context runs the searched branch: the first blocks of each stage, as many as its depth.
+// context runs the searched branch: as many blocks of each stage as its depth.
 func (n *network) context(t *nn.Tape, stem nn.Value, a space.Arch, mode nn.Mode) nn.Value {
-	x := stem
+	x, at := stem, n.placing(a)
 	for s, depth := range a.Depth {
 		for i, b := range a.Blocks[s][:depth] {
-			y := n.blocks[s][i][b].forward(t, x, b, mode)
+			y := n.blocks[s][at[s][i]][b].forward(t, x, b, mode)
 			if x != stem {
 				t.Drop(x)
 			}

@@ -3,6 +3,7 @@ package supernet
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -152,6 +153,32 @@ func TestCut_GivesTheBitsOfTheSubNetworkInside(t *testing.T) {
 			}
 			cut.Close()
 		}
+	}
+}
+
+func TestScattered_DrawsAscendingPositionsOnceForEachNetwork(t *testing.T) {
+	rng := newRand(3)
+	sp := space.Default()
+	deepest := sp.Largest().Depth
+	used := map[[2]int]int{} // of networks of depth 2 in the second stage: the positions
+	for range 400 {
+		a := sp.Sample(rng)
+		p := scattered(a, deepest)
+		if p != scattered(a, deepest) {
+			t.Fatalf("%v stands at %v, and at %v", a, p, scattered(a, deepest))
+		}
+		for s, depth := range a.Depth {
+			at := p[s][:depth]
+			if at[0] != 0 || !slices.IsSorted(at) || len(slices.Compact(slices.Clone(at))) != len(at) || at[depth-1] >= int(deepest[s]) {
+				t.Fatalf("%v, stage %d: blocks at %v", a, s+1, at)
+			}
+		}
+		if a.Depth[1] == 2 {
+			used[[2]int(p[1][:2])]++
+		}
+	}
+	if len(used) != 3 || used[[2]int{0, 3}] < 20 {
+		t.Errorf("two blocks of a stage stand at %v", used)
 	}
 }
 
