@@ -22,6 +22,7 @@ type evalOptions struct {
 	ownSize      bool // not the checkpoint's
 	fullSize     bool
 	json         bool
+	byName       bool // the model may be the name of the one that comes with segnas
 }
 
 func parseEval(args []string, s Streams) (o evalOptions, err error) {
@@ -29,7 +30,7 @@ func parseEval(args []string, s Streams) (o evalOptions, err error) {
 		return o, err
 	}
 	fs := pflag.NewFlagSet("eval", pflag.ContinueOnError)
-	fs.StringVar(&o.model, "model", "", "checkpoint to evaluate (needed)")
+	fs.StringVar(&o.model, "model", "", "checkpoint to evaluate; scenes is the network that comes with segnas (needed)")
 	dataFlags(fs, &o.cfg)
 	fs.StringVar(&o.split, "split", "val", "pictures to evaluate on: val (the reported ones), search, train")
 	fs.BoolVar(&o.fullSize, "full-size", false, "compare at the label pictures' own size, whatever the network's input: the deployed network's logits are enlarged to it")
@@ -43,7 +44,7 @@ func parseEval(args []string, s Streams) (o evalOptions, err error) {
 	if o.model == "" {
 		return o, misuse.Errorf("name a checkpoint with --model; all other settings are flags")
 	}
-	o.ownSize = fs.Changed("size")
+	o.ownSize, o.byName = fs.Changed("size"), true
 	return o, nil
 }
 
@@ -68,7 +69,11 @@ func (o evalOptions) run(s Streams, work func(p *pipeline, model supernet.Deploy
 		return err
 	}
 	defer m.close()
-	model, c, err := train.OpenNetwork(m.context, o.model, o.arch)
+	open := train.OpenNetwork
+	if o.byName {
+		open = openNetwork
+	}
+	model, c, err := open(m.context, o.model, o.arch)
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func parseExport(args []string, s Streams) (o exportOptions, err error) {
 	o.seed, o.classes = 1, 19
 	o.graph = export.Options{Batch: 1, Output: export.Labels}
 	fs := pflag.NewFlagSet("export", pflag.ContinueOnError)
-	fs.StringVar(&o.model, "model", "", "trained network, such as a run folder's winner.safetensors")
+	fs.StringVar(&o.model, "model", "", "trained network, such as a run folder's winner.safetensors; scenes is the one that comes with segnas")
 	archVar(fs, &o.arch, "instead of --model: a network with random weights and batch-norm statistics, for measuring other runtimes")
 	fs.Uint64Var(&o.seed, "seed", o.seed, "with --arch: seed of the weights")
 	fs.IntVar(&o.classes, "classes", o.classes, "with --arch: classes that the network tells apart")
@@ -169,7 +169,7 @@ func (o *exportOptions) network(context *gobind.Context) (export.Network, export
 	var err error
 	if o.model != "" {
 		var c train.Checkpoint
-		if model, c, err = train.OpenPlain(context, o.model, nil); err != nil {
+		if model, c, err = openPlain(context, o.model, nil); err != nil {
 			return export.Network{}, about, err
 		}
 		about.Classes, about.Colors = c.Model.Classes.Names, c.Model.Classes.Colors
