@@ -47,7 +47,7 @@ func (p *pipeline) scoreBest(ctx context.Context, name string) (cell, error) {
 	if err := p.train(ctx, j); err != nil {
 		return cell{}, err
 	}
-	c, err := p.worker.Evaluate(ctx, model, a, p.all(p.data.Val))
+	c, err := p.judge(ctx, model, p.data.Val)
 	if err != nil {
 		return cell{}, err
 	}
@@ -65,8 +65,8 @@ func (p *pipeline) scoreBest(ctx context.Context, name string) (cell, error) {
 			}
 		}
 	}
-	miou, _ := c.MeanIoU()
-	return cell{Score: miou, Arch: &a, Counts: c.Counts, More: map[string]float64{"pixels": c.PixelAccuracy()}}, nil
+	c.Arch = &a
+	return c, nil
 }
 
 // keptScenes reads the pictures that cells keep in their folders, those of the first seed.

@@ -162,7 +162,7 @@ func (p *pipeline) finalCell(ctx context.Context, name string, model *supernet.P
 	}); err != nil {
 		return cell{}, err
 	}
-	c, err := p.worker.Evaluate(ctx, model, a, p.all(p.data.Val))
+	c, err := p.judge(ctx, model, p.data.Val)
 	if err != nil {
 		return cell{}, err
 	}
@@ -170,10 +170,9 @@ func (p *pipeline) finalCell(ctx context.Context, name string, model *supernet.P
 	if err != nil {
 		return cell{}, err
 	}
-	miou, _ := c.MeanIoU()
-	return cell{Score: miou, Arch: &a, Counts: c.Counts, More: map[string]float64{
-		predictedColumn: predicted, macsColumn: float64(p.net.MACs(a, p.cfg.Height, p.cfg.Width)) / 1e9, "parameters": float64(p.net.Params(a)) / 1e6,
-	}}, nil
+	c.Arch = &a
+	c.More[predictedColumn], c.More[macsColumn], c.More["parameters"] = predicted, float64(p.net.MACs(a, p.cfg.Height, p.cfg.Width))/1e9, float64(p.net.Params(a))/1e6
+	return c, nil
 }
 
 // concludeHeadline measures all networks, and compares the winners with what stands against them.

@@ -57,17 +57,17 @@ func rankScorer(a space.Arch) scorer {
 // judged scores a network trained on the search's training pictures: on the reported pictures, and on the search's validation pictures.
 func (p *pipeline) judged(ctx context.Context, m *supernet.Plain, more map[string]float64) (cell, error) {
 	a := m.Arch()
-	search, err := p.worker.Evaluate(ctx, m, a, p.all(p.data.SearchVal))
+	search, err := p.judge(ctx, m, p.data.SearchVal)
 	if err != nil {
 		return cell{}, err
 	}
-	reported, err := p.worker.Evaluate(ctx, m, a, p.all(p.data.Val))
+	c, err := p.judge(ctx, m, p.data.Val)
 	if err != nil {
 		return cell{}, err
 	}
-	more[retrainedColumn], _ = search.MeanIoU()
-	miou, _ := reported.MeanIoU()
-	return cell{Score: miou, More: more, Arch: &a, Counts: reported.Counts}, nil
+	more[retrainedColumn] = search.Score
+	c.More, c.Arch = more, &a
+	return c, nil
 }
 
 // ofColumn lists the variants' values with one seed, in the variants' order; "" is the score.

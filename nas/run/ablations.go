@@ -6,6 +6,7 @@ import (
 
 	"github.com/segnas/segnas/nas/data"
 	"github.com/segnas/segnas/nas/space"
+	"github.com/segnas/segnas/nas/supernet"
 	"github.com/segnas/segnas/nas/train"
 )
 
@@ -39,7 +40,11 @@ func recipeAblation() ablation {
 			{name: "class-uniform", what: "half of the samples chosen by class", change: func(c *Config) { c.ClassUniform = 0.5 }},
 			{name: "cosine", what: "cosine instead of poly decay", change: func(c *Config) { decayFlag{c}.Set(string(train.Cosine)) }},
 			{name: "small-first", what: "three quarters of the steps on pictures of half the height and width, as many pixels in all", change: func(c *Config) {
-				c.smallFirst(0.75, 1/(1-0.75*0.75))
+				smallFirst(smallShare, smallFactor, &c.Scratch)
+			}},
+			{name: "retrained", what: "cut out of the supernet and retrained instead", score: (*pipeline).scoreRetrained},
+			{name: "retrained-small-first", what: "the same, with three quarters of the steps on small pictures", score: (*pipeline).scoreRetrained, change: func(c *Config) {
+				smallFirst(smallShare, smallFactor, &c.Retrain)
 			}},
 			{name: "no-warmup", what: "without warm-up", change: func(c *Config) { warmupFlag{c}.Set("0") }},
 			{name: "no-balance", what: "all classes weigh alike", change: func(c *Config) { c.Balance = 0 }},
@@ -48,6 +53,37 @@ func recipeAblation() ablation {
 			{name: "no-colours", what: "without changes of the colours", change: func(c *Config) { c.Augmentation.Hue, c.Augmentation.Saturation, c.Augmentation.Value = 0, 0, 0 }},
 		},
 	}
+}
+
+// smallShare of the steps see small pictures, and steps are more by smallFactor, so that there are as many pixels in all.
+const (
+	smallShare  = 0.75
+	smallFactor = 1 / (1 - smallShare*3/4)
+)
+
+// scoreRetrained is scoreNetwork for the baseline that begins with the supernet's weights.
+func (p *pipeline) scoreRetrained(ctx context.Context, name string) (cell, error) {
+	s, err := p.sharedSupernet(ctx)
+	if err != nil {
+		return cell{}, err
+	}
+	defer s.close()
+	model, err := p.retrained(ctx, name, s, space.Baseline(), p.cfg.Retrain)
+	if err != nil {
+		return cell{}, err
+	}
+	defer model.Close()
+	return p.judge(ctx, model, p.data.SearchVal)
+}
+
+// judge scores a trained network on a data set.
+func (p *pipeline) judge(ctx context.Context, m supernet.Model, on data.Dataset) (cell, error) {
+	c, err := p.worker.Evaluate(ctx, m, archIn(m), p.all(on))
+	if err != nil {
+		return cell{}, err
+	}
+	miou, _ := c.MeanIoU()
+	return cell{Score: miou, Counts: c.Counts, More: map[string]float64{"pixels": c.PixelAccuracy()}}, nil
 }
 
 // sandwichNetworks is how many random networks stand for a supernet where its training is tuned.
@@ -64,6 +100,9 @@ func sandwichAblation() ablation {
 			{name: "distill", what: "a sandwich in which the largest teaches the others, labels half", change: func(c *Config) { c.sandwiched(4, 0.5) }},
 			{name: "distill-only", what: "a sandwich in which the others learn from the largest alone", change: func(c *Config) { c.sandwiched(4, 1) }},
 			{name: "ema", what: "one drawn network a step, moving average of the weights, decay 0.99", change: func(c *Config) { c.Optimiser.Average = 0.99 }},
+			{name: "small-first", what: "one drawn network a step, three quarters of each phase's steps on pictures of half the height and width, as many pixels in all", change: func(c *Config) {
+				smallFirst(smallShare, smallFactor, &c.Shrinking)
+			}},
 		},
 	}
 }
@@ -81,7 +120,7 @@ func (p *pipeline) scoreNetwork(ctx context.Context, name string) (cell, error) 
 }
 
 // fromScratch trains the described network from random weights on one data set and scores it on another.
-func (p *pipeline) fromScratch(ctx context.Context, name string, about train.Description, on, judge data.Dataset) (cell, error) {
+func (p *pipeline) fromScratch(ctx context.Context, name string, about train.Description, on, judgedOn data.Dataset) (cell, error) {
 	model, err := about.Build(p.machine.context, p.rng(baselineWeights))
 	if err != nil {
 		return cell{}, err
@@ -91,10 +130,5 @@ func (p *pipeline) fromScratch(ctx context.Context, name string, about train.Des
 	if err := p.train(ctx, job{name: name, model: model, about: about, schedule: p.cfg.Scratch, sample: train.Fixed(a), data: on}); err != nil {
 		return cell{}, err
 	}
-	c, err := p.worker.Evaluate(ctx, model, a, p.all(judge))
-	if err != nil {
-		return cell{}, err
-	}
-	miou, _ := c.MeanIoU()
-	return cell{Score: miou, Counts: c.Counts, More: map[string]float64{"pixels": c.PixelAccuracy()}}, nil
+	return p.judge(ctx, model, judgedOn)
 }

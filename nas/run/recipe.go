@@ -67,13 +67,13 @@ func (f smallFlag) Set(text string) error {
 	if err != nil || !(share >= 0 && share <= 1) {
 		return misuse.Errorf("give a share from 0 to 1")
 	}
-	f.c.smallFirst(share, 1)
+	smallFirst(share, 1, f.c.schedules()...)
 	return nil
 }
 
 // smallFirst makes the first share of every phase's steps small ones, after the numbers of steps were multiplied by factor.
-func (c *Config) smallFirst(share, factor float64) {
-	for _, s := range c.schedules() {
+func smallFirst(share, factor float64, schedules ...*train.Schedule) {
+	for _, s := range schedules {
 		*s = s.Scaled(factor)
 		for i := range *s {
 			p := &(*s)[i]
