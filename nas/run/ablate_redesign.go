@@ -1,12 +1,19 @@
 package run
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/segnas/segnas/nas/graph"
 	"github.com/segnas/segnas/nas/space"
 	"github.com/segnas/segnas/nas/train"
 )
+
+// knownWhat says what known networks are; of others their names do.
+var knownWhat = map[string]string{
+	"mobilenetv2-deeplab": "plain MobileNetV2 with a DeepLab-style head", "redesign-no-detail": "the redesign without its detail branch",
+	"fast-scnn": "Fast-SCNN (Poudel et al. 2019)",
+}
 
 // redesignAblation asks what the hand-made network gains over what it was made from, the thesis's three rows, and how it stands beside other known ones.
 func redesignAblation() ablation {
@@ -20,7 +27,7 @@ func redesignAblation() ablation {
 		}}},
 	}
 	for _, name := range graph.Names() {
-		a.variants = append(a.variants, variant{name: name, what: "known network", score: func(p *pipeline, ctx context.Context, folder string) (cell, error) {
+		a.variants = append(a.variants, variant{name: name, what: cmp.Or(knownWhat[name], "known network"), score: func(p *pipeline, ctx context.Context, folder string) (cell, error) {
 			return p.fromScratch(ctx, folder, p.aboutKnown(name), p.data.TrainAll, p.data.Val)
 		}})
 	}

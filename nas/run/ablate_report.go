@@ -32,7 +32,6 @@ func writeAblationReport(path string, c Config, s Streams) error {
 		section.Scenes = keptScenes(filepath.Join(path, one.name))
 		doc.Sections = append(doc.Sections, section)
 		doc.Subtitle = "Each ablation's data, size, seeds and device are in its section."
-		doc.Next = append(doc.Next, fmt.Sprintf("%s %s --out %s", command("ablate"), one.name, path))
 	}
 	if len(doc.Sections) == 0 {
 		return misuse.Errorf("%s holds no finished ablation; name one: %s", path, strings.Join(ablationNames(c), ", "))
@@ -81,7 +80,7 @@ func (a *Ablated) compared() report.Figure {
 	if a.Columns[0].Unit == "%" {
 		scale = 100
 	}
-	s := report.Series{Name: a.Columns[0].Name, Dots: true}
+	s := report.Series{Dots: true}
 	for i, r := range a.Rows {
 		f.Ticks = append(f.Ticks, r.Variant)
 		s.X, s.Y, s.Error = append(s.X, float64(i)), append(s.Y, scale*r.Mean), append(s.Error, scale*r.SD)
