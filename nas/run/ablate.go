@@ -173,11 +173,8 @@ func (p *pipeline) ablate(ctx context.Context, o ablateOptions) (Ablated, error)
 		Name: o.ablation.name, Use: o.ablation.use, Data: p.data.Train.Name(), Height: base.Height, Width: base.Width, Preset: base.Preset,
 		Classes: described(p.data.Train.Classes()), Columns: o.ablation.columns, Seeds: o.seeds, Device: p.machine.identity, Folder: p.folder.path,
 	}
-	variants, left := o.ablation.here(p)
-	for _, text := range left {
-		fmt.Fprintln(p.streams.Err, text)
-	}
-	result.Notes = left
+	var variants []variant
+	variants, result.Notes = o.ablation.here(p)
 	all := o.seeds * len(variants)
 	for seed := range o.seeds {
 		for _, v := range variants {
@@ -210,7 +207,8 @@ func (a ablation) here(p *pipeline) (can []variant, left []string) {
 	for _, v := range a.variants {
 		if v.needs != nil {
 			if err := v.needs(p); err != nil {
-				left = append(left, fmt.Sprintf("%s is left out: %v", v.name, err))
+				fmt.Fprintf(p.streams.Err, "%s is left out: %v\n", v.name, err)
+				left = append(left, fmt.Sprintf("%s is left out: it was not there.", v.name))
 				continue
 			}
 		}

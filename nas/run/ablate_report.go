@@ -53,9 +53,9 @@ func (a *Ablated) section() report.Section {
 	}
 	s := report.Section{
 		Name: a.Name, Title: strings.ToUpper(a.Name[:1]) + a.Name[1:],
-		Lead: fmt.Sprintf("%s. %s at %dx%d, preset %s, %d seeds, on %v.", strings.ToUpper(a.Use[:1])+a.Use[1:], a.Data, a.Height, a.Width, a.Preset, a.Seeds, a.Device),
+		Lead: fmt.Sprintf("%s. %s at %dx%d, preset %s, seeds: %d, on %v.", strings.ToUpper(a.Use[:1])+a.Use[1:], a.Data, a.Height, a.Width, a.Preset, a.Seeds, a.Device),
 		Tables: append([]report.Table{{
-			Header: header, Rows: rows, Note: "Means over the seeds. Differences are from the first row, seed by seed, with 95 % confidence by Student's t; sd is that of a seed.",
+			Header: header, Rows: rows, Note: a.meaning(),
 		}}, a.Tables...),
 		Notes: a.Notes, Networks: a.Networks,
 	}
@@ -65,6 +65,18 @@ func (a *Ablated) section() report.Section {
 	s.Figures = append(s.Figures, a.Figures...)
 	s.Classes, s.ClassIoU = a.classTable()
 	return s
+}
+
+// meaning says what the figures of the table are.
+func (a *Ablated) meaning() string {
+	if a.Seeds == 1 {
+		return "One seed: how far others would lie from it is not known."
+	}
+	text := "Means over the seeds; sd is that of a seed."
+	if len(a.Rows) > 1 {
+		text += " Differences are from the first row, seed by seed, with 95 % confidence by Student's t."
+	}
+	return text
 }
 
 // wordsNext moves a row's last text, what a variant is, next to its name.

@@ -149,17 +149,26 @@ func rowOf(v variant, first string, cells []cell) AblatedRow {
 // table is the comparison of the variants, as texts.
 func (a Ablated) table() (header []string, rows [][]string) {
 	score := a.Columns[0]
-	header = []string{"variant", score.header(), "sd", "difference (95 %)"}
+	header = []string{"variant", score.header()}
+	if a.Seeds > 1 {
+		header = append(header, "sd")
+	}
+	if len(a.Rows) > 1 {
+		header = append(header, "difference (95 %)")
+	}
 	for _, c := range a.Columns[1:] {
 		header = append(header, c.header())
 	}
 	for i, r := range a.Rows {
-		row := []string{r.Variant, score.text(r.Mean), score.text(r.SD), ""}
-		if a.Seeds == 1 {
-			row[2] = ""
+		row := []string{r.Variant, score.text(r.Mean)}
+		if a.Seeds > 1 {
+			row = append(row, score.text(r.SD))
 		}
-		if i > 0 {
-			row[3] = score.difference(r.Difference, r.Error)
+		switch {
+		case i > 0:
+			row = append(row, score.difference(r.Difference, r.Error))
+		case len(a.Rows) > 1:
+			row = append(row, "")
 		}
 		for _, c := range a.Columns[1:] {
 			text := ""
@@ -175,7 +184,7 @@ func (a Ablated) table() (header []string, rows [][]string) {
 
 // print writes the tables for people.
 func (a Ablated) print(w io.Writer) error {
-	fmt.Fprintf(w, "\n%s on %s, %dx%d: %s; %d seeds\n\n", a.Name, a.Data, a.Height, a.Width, a.Use, a.Seeds)
+	fmt.Fprintf(w, "\n%s on %s, %dx%d: %s; seeds: %d\n\n", a.Name, a.Data, a.Height, a.Width, a.Use, a.Seeds)
 	header, rows := a.table()
 	if err := writeRows(w, header, rows); err != nil {
 		return err
