@@ -40,11 +40,12 @@ func recipeAblation() ablation {
 			{name: "class-uniform", what: "half of the samples chosen by class", change: func(c *Config) { c.ClassUniform = 0.5 }},
 			{name: "cosine", what: "cosine instead of poly decay", change: func(c *Config) { decayFlag{c}.Set(string(train.Cosine)) }},
 			{name: "small-first", what: "three quarters of the steps on pictures of half the height and width, as many pixels in all", change: func(c *Config) {
-				smallFirst(smallShare, smallFactor, &c.Scratch)
+				c.Scratch = smallFirst(c.Scratch, smallShare)
 			}},
+			{name: "whole", what: "all steps on whole pictures, as many pixels in all", change: func(c *Config) { c.Scratch = smallFirst(c.Scratch, 0) }},
 			{name: "retrained", what: "cut out of the supernet and retrained instead", score: (*pipeline).scoreRetrained},
 			{name: "retrained-small-first", what: "the same, with three quarters of the steps on small pictures", score: (*pipeline).scoreRetrained, change: func(c *Config) {
-				smallFirst(smallShare, smallFactor, &c.Retrain)
+				c.Retrain = smallFirst(c.Retrain, smallShare)
 			}},
 			{name: "no-warmup", what: "without warm-up", change: func(c *Config) { warmupFlag{c}.Set("0") }},
 			{name: "no-balance", what: "all classes weigh alike", change: func(c *Config) { c.Balance = 0 }},
@@ -55,11 +56,8 @@ func recipeAblation() ablation {
 	}
 }
 
-// smallShare of the steps see small pictures, and steps are more by smallFactor, so that there are as many pixels in all.
-const (
-	smallShare  = 0.75
-	smallFactor = 1 / (1 - smallShare*3/4)
-)
+// smallShare of the steps see small pictures where small pictures come first.
+const smallShare = 0.75
 
 // scoreRetrained is scoreNetwork for the baseline that begins with the supernet's weights.
 func (p *pipeline) scoreRetrained(ctx context.Context, name string) (cell, error) {
@@ -101,7 +99,7 @@ func sandwichAblation() ablation {
 			{name: "distill-only", what: "a sandwich in which the others learn from the largest alone", change: func(c *Config) { c.sandwiched(4, 1) }},
 			{name: "ema", what: "one drawn network a step, moving average of the weights, decay 0.99", change: func(c *Config) { c.Optimiser.Average = 0.99 }},
 			{name: "small-first", what: "one drawn network a step, three quarters of each phase's steps on pictures of half the height and width, as many pixels in all", change: func(c *Config) {
-				smallFirst(smallShare, smallFactor, &c.Shrinking)
+				c.Shrinking = smallFirst(c.Shrinking, smallShare)
 			}},
 		},
 	}

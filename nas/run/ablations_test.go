@@ -15,6 +15,7 @@ import (
 
 	"github.com/segnas/segnas/nas/search"
 	"github.com/segnas/segnas/nas/space"
+	"github.com/segnas/segnas/nas/train"
 )
 
 // ablated runs one ablation and returns what it printed.
@@ -108,6 +109,25 @@ func TestUnphased_TakesAsManyMultiplyAdds(t *testing.T) {
 	}
 	if c.Shrinking.Steps() <= whole || len(c.Shrinking) != 1 {
 		t.Errorf("%d steps in %d phases: with all depths from the start, networks are smaller and steps more than %d", c.Shrinking.Steps(), len(c.Shrinking), whole)
+	}
+}
+
+func TestSmallFirst_SeesAsManyPixels(t *testing.T) {
+	s := train.Schedule{{Steps: 1600, LR: 1, WarmupSteps: 160}, {Steps: 400, LR: 1, SmallSteps: 400}}
+	pixels := func(s train.Schedule) (n float64) {
+		for step := range s.Steps() {
+			n++
+			if s.Small(step) {
+				n -= 0.75
+			}
+		}
+		return n
+	}
+	for _, share := range []float64{0, 0.5, 0.75, 1} {
+		got := smallFirst(s, share)
+		if math.Abs(pixels(got)-pixels(s)) > 2 || got[1].SmallSteps != int(share*float64(got[1].Steps)+0.5) || got[0].WarmupSteps < 160 || s[1].Steps != 400 {
+			t.Errorf("a share of %v: %v pixels of %v in %+v", share, pixels(got), pixels(s), got)
+		}
 	}
 }
 

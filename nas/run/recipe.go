@@ -67,19 +67,23 @@ func (f smallFlag) Set(text string) error {
 	if err != nil || !(share >= 0 && share <= 1) {
 		return misuse.Errorf("give a share from 0 to 1")
 	}
-	smallFirst(share, 1, f.c.schedules()...)
-	return nil
+	return f.c.eachPhase(func(p *train.Phase) error {
+		p.SmallSteps = int(share*float64(p.Steps) + 0.5)
+		return nil
+	})
 }
 
-// smallFirst makes the first share of every phase's steps small ones, after the numbers of steps were multiplied by factor.
-func smallFirst(share, factor float64, schedules ...*train.Schedule) {
-	for _, s := range schedules {
-		*s = s.Scaled(factor)
-		for i := range *s {
-			p := &(*s)[i]
-			p.SmallSteps = int(share*float64(p.Steps) + 0.5)
-		}
+// smallFirst returns the schedule with the first share of every phase's steps small ones, and as many steps as see as many pixels as before.
+func smallFirst(s train.Schedule, share float64) train.Schedule {
+	s = slices.Clone(s)
+	for i := range s {
+		p := &s[i]
+		whole := float64(p.Steps) - 0.75*float64(p.SmallSteps) // steps on whole pictures with as many pixels
+		factor := whole / (1 - 0.75*share) / float64(p.Steps)
+		s[i] = train.Schedule{*p}.Scaled(factor)[0]
+		s[i].SmallSteps = int(share*float64(s[i].Steps) + 0.5)
 	}
+	return s
 }
 
 // eachPhase changes the phases of all schedules.
