@@ -41,13 +41,12 @@ func sharingAblation(c Config) ablation {
 func (c *Config) unphased() {
 	phases := c.Shrinking
 	all := c.passMACs(0)
-	steps := 0.0
+	whole := 0.0
 	for _, phase := range phases {
-		steps += float64(phase.Steps) * c.passMACs(phase.MinDepth) / all
+		whole += phase.WholeSteps() * c.passMACs(phase.MinDepth) / all
 	}
-	first := phases[0]
-	first.Steps, first.MinDepth = int(steps+0.5), 0
-	c.Shrinking = train.Schedule{first}
+	c.Shrinking = phases[:1].Scaled(whole / phases[0].WholeSteps())
+	c.Shrinking[0].MinDepth = 0
 }
 
 // passMACs is the mean over drawn networks of the multiply-adds of one picture, of any number of classes: ratios are what it serves for.

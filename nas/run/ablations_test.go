@@ -100,11 +100,11 @@ func TestUnphased_TakesAsManyMultiplyAdds(t *testing.T) {
 	}
 	want := 0.0
 	for _, phase := range c.Shrinking {
-		want += float64(phase.Steps) * c.passMACs(phase.MinDepth)
+		want += phase.WholeSteps() * c.passMACs(phase.MinDepth)
 	}
 	whole := c.Shrinking.Steps()
 	c.unphased()
-	if got := float64(c.Shrinking.Steps()) * c.passMACs(0); math.Abs(got/want-1) > 1/float64(whole) {
+	if got := c.Shrinking[0].WholeSteps() * c.passMACs(0); math.Abs(got/want-1) > 1/float64(whole) {
 		t.Errorf("%v of %v multiply-adds", got, want)
 	}
 	if c.Shrinking.Steps() <= whole || len(c.Shrinking) != 1 {
@@ -122,6 +122,9 @@ func TestSmallFirst_SeesAsManyPixels(t *testing.T) {
 			}
 		}
 		return n
+	}
+	if first := smallFirst(s, 0)[1]; first.WholeSteps() != 100 || s[1].WholeSteps() != 100 {
+		t.Errorf("a phase of 400 small steps sees as much as %v", s[1].WholeSteps())
 	}
 	for _, share := range []float64{0, 0.5, 0.75, 1} {
 		got := smallFirst(s, share)

@@ -78,8 +78,7 @@ func smallFirst(s train.Schedule, share float64) train.Schedule {
 	s = slices.Clone(s)
 	for i := range s {
 		p := &s[i]
-		whole := float64(p.Steps) - 0.75*float64(p.SmallSteps) // steps on whole pictures with as many pixels
-		factor := whole / (1 - 0.75*share) / float64(p.Steps)
+		factor := p.WholeSteps() / (1 - 0.75*share) / float64(p.Steps)
 		s[i] = train.Schedule{*p}.Scaled(factor)[0]
 		s[i].SmallSteps = int(share*float64(s[i].Steps) + 0.5)
 	}

@@ -46,6 +46,9 @@ func (p Phase) LearningRate(t int) float64 {
 	return lr
 }
 
+// WholeSteps is how many steps on whole pictures see as many pixels as the phase's steps.
+func (p Phase) WholeSteps() float64 { return float64(p.Steps) - 0.75*float64(p.SmallSteps) }
+
 // Schedule is a training's phases, one after the other.
 type Schedule []Phase
 
