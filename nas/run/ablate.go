@@ -174,7 +174,9 @@ func (p *pipeline) ablate(ctx context.Context, o ablateOptions) (Ablated, error)
 		Classes: described(p.data.Train.Classes()), Columns: o.ablation.columns, Seeds: o.seeds, Device: p.machine.identity, Folder: p.folder.path,
 	}
 	var variants []variant
-	variants, result.Notes = o.ablation.here(p)
+	if variants, result.Notes = o.ablation.here(p); len(variants) == 0 {
+		return result, misuse.Errorf("%s: none of what it compares is on this machine; the lines above say what is missing", o.ablation.name)
+	}
 	all := o.seeds * len(variants)
 	for seed := range o.seeds {
 		for _, v := range variants {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/segnas/segnas/nas/misuse"
 	"github.com/segnas/segnas/nas/report"
 	"github.com/segnas/segnas/nas/search"
 	"github.com/segnas/segnas/nas/space"
@@ -111,7 +112,7 @@ func handWithin(sp space.Space, l search.Limit) (best space.Arch, err error) {
 		}
 	}
 	if dearest < 0 {
-		err = fmt.Errorf("no network of one block throughout is within %s", limitsText([]search.Limit{l}))
+		err = misuse.Errorf("no network of one block throughout is within %s", limitsText([]search.Limit{l}))
 	}
 	return best, err
 }

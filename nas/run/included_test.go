@@ -54,7 +54,7 @@ func lighten(tensors []safetensors.Tensor) {
 
 func TestIncluded_Pack(t *testing.T) {
 	if *pack == "" {
-		t.Skip("no -pack")
+		t.Skip("it makes the network that comes with segnas anew, from the run that -pack FOLDER names")
 	}
 	var plan planned
 	if err := readJSON(filepath.Join(*pack, configFile), &plan); err != nil {
