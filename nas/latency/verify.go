@@ -82,16 +82,17 @@ func Verify(ctx context.Context, dev Device, t *Table, sp space.Space, n int, rn
 	return v, nil
 }
 
-// draw samples n different networks.
+// draw samples n different networks, which differ in more than bit widths: they are measured in floating point.
 func draw(sp space.Space, n int, rng *rand.Rand) ([]space.Arch, error) {
-	if n < 1 || int64(n) > sp.Size() {
-		return nil, misuse.Errorf("verify with %d networks of a space of %d: give at least 1 and at most all", n, sp.Size())
+	sp = sp.Float()
+	if n < 1 || float64(n) > sp.Size() {
+		return nil, misuse.Errorf("verify with %d networks of a space of %.0f: give at least 1 and at most all", n, sp.Size())
 	}
 	seen := make(map[space.Arch]bool, n)
 	archs := make([]space.Arch, 0, n)
 	for tries := 0; len(archs) < n; tries++ {
 		if tries > 1000*n {
-			return nil, misuse.Errorf("verify with %d networks: the space's %d are too few to draw so many different ones", n, sp.Size())
+			return nil, misuse.Errorf("verify with %d networks: the space's %.0f are too few to draw so many different ones", n, sp.Size())
 		}
 		if a := sp.Sample(rng); !seen[a] {
 			seen[a] = true

@@ -135,7 +135,7 @@ func describe(out io.Writer, c Config, net space.Network, e Estimate, pictures [
 	fmt.Fprintf(out, "plan: %s, %d classes, %d pictures to train on, %d to search on, %d to report on; input %dx%d\n",
 		c.Data, net.Classes, pictures[0], pictures[1], pictures[2], c.Height, c.Width)
 	fmt.Fprintf(out, "  space     %s: %.2g networks; the baseline has %.3f GMACs and %.3f M parameters\n",
-		c.Space, float64(c.Space.Size()), float64(net.MACs(base, c.Height, c.Width))/1e9, float64(net.Params(base))/1e6)
+		c.Space, c.Space.Size(), float64(net.MACs(base, c.Height, c.Width))/1e9, float64(net.Params(base))/1e6)
 	fmt.Fprintf(out, "  table     %d networks x %d turns, about %s\n", len(c.Space.Covering())+1, c.TableRounds, short(e.Table))
 	fmt.Fprintf(out, "  supernet  %d steps of %d pictures (%s, %d phases), about %s\n",
 		c.Shrinking.Steps(), c.Batch, c.Supernet, len(c.Shrinking), short(e.Supernet))

@@ -36,7 +36,7 @@ func spaceText(p search.Profile, limits []search.Limit) string {
 	for i, r := range p.Ranges {
 		parts[i] = fmt.Sprintf("%s %.4g to %.4g %s", r.Name, r.Least, r.Greatest, r.Unit)
 	}
-	text := fmt.Sprintf("%.2g networks: %s", float64(p.Networks), strings.Join(parts, ", "))
+	text := fmt.Sprintf("%.2g networks: %s", p.Networks, strings.Join(parts, ", "))
 	switch {
 	case len(limits) == 0:
 		return text

@@ -18,7 +18,7 @@ type Range struct {
 
 // Profile tells what a space holds before it is searched.
 type Profile struct {
-	Networks int64   `json:"networks"`
+	Networks float64 `json:"networks"`
 	Ranges   []Range `json:"ranges"`
 	// Draws random networks were drawn, and Within of them are within all limits.
 	Draws  int `json:"draws"`

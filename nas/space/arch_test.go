@@ -63,6 +63,8 @@ func FuzzParse(f *testing.F) {
 	f.Add(Baseline().String())
 	f.Add("k5e3_k3e4.k3e4.k3e4.k3e4_k7e9")
 	f.Add("__")
+	f.Add(Baseline().Quantised(Bits{8, 6}).String())
+	f.Add("k5e3w2a8_k3e4w4a4.k3e4w8a8_k7e9w3a2_w8a8.w4a6.w8a8.w6a6.w5a7")
 	f.Fuzz(func(t *testing.T, text string) {
 		a, err := Parse(text)
 		if err != nil {
@@ -115,7 +117,7 @@ func TestDistance_IsShareOfGenes(t *testing.T) {
 		{"same", Baseline(), 0},
 		{"one kernel", one, 1.0 / 21},
 		{"one block less", shallow, 3.0 / 21},
-		{"all but depths", Uniform([3]uint8{3, 3, 3}, Block{5, 4}), 18.0 / 21},
+		{"all but depths", Uniform([3]uint8{3, 3, 3}, Block{Kernel: 5, Expand: 4}), 18.0 / 21},
 	} {
 		if got := Distance(Baseline(), c.b); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)

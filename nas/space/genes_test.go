@@ -1,6 +1,8 @@
 package space
 
 import (
+	"fmt"
+	"hash/fnv"
 	"math"
 	"testing"
 )
@@ -95,7 +97,7 @@ func TestMutate_RedrawsGenesWithProbability(t *testing.T) {
 func TestCross_TakesEveryGeneFromAParent(t *testing.T) {
 	sp := Default()
 	rng := newRand(7)
-	three, five := Uniform([3]uint8{2, 2, 2}, Block{3, 6}), Uniform([3]uint8{2, 2, 2}, Block{5, 6})
+	three, five := Uniform([3]uint8{2, 2, 2}, Block{Kernel: 3, Expand: 6}), Uniform([3]uint8{2, 2, 2}, Block{Kernel: 5, Expand: 6})
 	fromThree := 0
 	const n = 3000
 	for range n {
@@ -124,5 +126,19 @@ func TestCross_TakesEveryGeneFromAParent(t *testing.T) {
 	}
 	if math.Abs(float64(fromThree)/n-0.5) > 0.05 {
 		t.Errorf("%d of %d genes come from the first parent", fromThree, n)
+	}
+}
+
+// Checkpoints and search traces hold what a seed drew: it must never draw anything else, nor take more random numbers for it.
+func TestGenes_FloatSpaceDrawsAsEver(t *testing.T) {
+	sp, rng, h := Default(), newRand(15), fnv.New64a()
+	a := sp.Sample(rng)
+	for range 1000 {
+		b := sp.SampleDepths(rng, 3)
+		a = sp.Mutate(rng, sp.Cross(rng, a, b), 0.2)
+		fmt.Fprintln(h, a)
+	}
+	if sum, next := h.Sum64(), rng.Uint64(); sum != 0xc501cde979c72da8 || next != 0xaf2545ffe97f412 {
+		t.Errorf("drew %#x, and next %#x", sum, next)
 	}
 }

@@ -12,6 +12,8 @@ func TestSpace_SizeIsCountOfAll(t *testing.T) {
 		{Kernels: []uint8{3}, Expands: []uint8{4}, Depths: []uint8{2}},
 		{Kernels: []uint8{3}, Expands: []uint8{3, 6}, Depths: []uint8{1, 3}},
 		{Kernels: []uint8{3, 5}, Expands: []uint8{3, 4}, Depths: []uint8{1, 2}},
+		{Kernels: []uint8{3}, Expands: []uint8{6}, Depths: []uint8{1, 2}, Bits: []uint8{4}},
+		{Kernels: []uint8{3}, Expands: []uint8{6}, Depths: []uint8{1}, Bits: []uint8{4, 8}},
 	} {
 		seen := map[Arch]bool{}
 		for a := range sp.All() {
@@ -20,12 +22,12 @@ func TestSpace_SizeIsCountOfAll(t *testing.T) {
 			}
 			seen[a] = true
 		}
-		if int64(len(seen)) != sp.Size() {
-			t.Errorf("%v: All yields %d architectures, Size is %d", sp, len(seen), sp.Size())
+		if float64(len(seen)) != sp.Size() {
+			t.Errorf("%v: All yields %d architectures, Size is %.0f", sp, len(seen), sp.Size())
 		}
 	}
 	if got := Default().Size(); got != 1548*1548*1548 {
-		t.Errorf("default space has %d architectures", got)
+		t.Errorf("default space has %.0f architectures", got)
 	}
 }
 
@@ -36,10 +38,10 @@ func TestSpace_ContainsTheHandMadeOnes(t *testing.T) {
 			t.Errorf("%v does not lie in the space", a)
 		}
 	}
-	outside := Uniform([3]uint8{1, 3, 3}, Block{3, 6})
-	seven := Uniform([3]uint8{3, 3, 3}, Block{7, 6})
+	outside := Uniform([3]uint8{1, 3, 3}, Block{Kernel: 3, Expand: 6})
+	seven := Uniform([3]uint8{3, 3, 3}, Block{Kernel: 7, Expand: 6})
 	loose := Baseline()
-	loose.Blocks[0][3] = Block{3, 6}
+	loose.Blocks[0][3] = Block{Kernel: 3, Expand: 6}
 	for _, a := range []Arch{{}, outside, seven, loose, {Depth: [3]uint8{9, 9, 9}}} {
 		if sp.Contains(a) {
 			t.Errorf("%+v lies in the space", a)
@@ -83,6 +85,12 @@ func TestSpace_ValidateAndTextNameWhatIsWrong(t *testing.T) {
 		{"k3 e3 d5", "5 among its depths; 1 to 4"},
 		{"k5,3 e3 d2", "must ascend"},
 		{"k3 e3 d2,2", "must ascend"},
+		{"k3 e3 d2 b1", "1 among its bit widths; 2 to 8"},
+		{"k3 e3 d2 b4,9", "9 among its bit widths; 2 to 8"},
+		{"k3 e3 d2 b8,4", "must ascend"},
+		{"k3 e3 d2 b", `"b" should read like "b4,6,8"`},
+		{"k3 e3 d2 8", "and bit widths of quantised networks"},
+		{"k3 e3 d2 b8 b8", "write kernels"},
 	} {
 		sp := Default()
 		err := sp.UnmarshalText([]byte(c.text))
@@ -101,6 +109,7 @@ func TestSpace_ValidateAndTextNameWhatIsWrong(t *testing.T) {
 func FuzzSpaceText(f *testing.F) {
 	f.Add(Default().String())
 	f.Add("k3 e1 d1")
+	f.Add("k3,5 e3,4,6 d2,3,4 b4,6,8")
 	f.Fuzz(func(t *testing.T, text string) {
 		var sp Space
 		if sp.UnmarshalText([]byte(text)) != nil {

@@ -22,7 +22,7 @@ func NewElastic(ctx *gobind.Context, net space.Network, sp space.Space, rng *ran
 		}
 		shared := newMBConv(s, at, largest.Blocks[stage][index], int(sp.Kernels[0]))
 		choices := map[space.Block]*mbconv{}
-		for _, b := range sp.Choices() {
+		for _, b := range sp.Float().Choices() {
 			choices[b] = shared
 		}
 		return choices
@@ -47,7 +47,7 @@ func NewNaive(ctx *gobind.Context, net space.Network, sp space.Space, rng *rand.
 			return choices
 		}
 		name := at.name
-		for _, b := range sp.Choices() {
+		for _, b := range sp.Float().Choices() {
 			at.name = fmt.Sprintf("%s.k%de%d", name, b.Kernel, b.Expand)
 			choices[b] = newMBConv(s, at, b, int(b.Kernel))
 		}
@@ -70,7 +70,7 @@ func NewPlain(ctx *gobind.Context, net space.Network, a space.Arch, rng *rand.Ra
 			return nil
 		}
 		b := a.Blocks[stage][index]
-		return map[space.Block]*mbconv{b: newMBConv(s, at, b, int(b.Kernel))}
+		return map[space.Block]*mbconv{b.Shape(): newMBConv(s, at, b, int(b.Kernel))}
 	})
 	if err != nil {
 		return nil, err
@@ -78,7 +78,7 @@ func NewPlain(ctx *gobind.Context, net space.Network, a space.Arch, rng *rand.Ra
 	return m, nil
 }
 
-// blockMaker makes the blocks that can stand at a place.
+// blockMaker makes the blocks that can stand at a place, by their shapes.
 type blockMaker func(s *nn.Store, stage, index int, at blockPlace) map[space.Block]*mbconv
 
 // build makes all parts. After an error nothing is left to close.

@@ -43,7 +43,7 @@ func (m *Plain) copyFrom(from *network) error {
 	at := from.placing(m.arch)
 	for s, depth := range m.arch.Depth {
 		for i, b := range m.arch.Blocks[s][:depth] {
-			m.blocks[s][i][b].copyFrom(t, from.blocks[s][at[s][i]][b])
+			m.blocks[s][i][b.Shape()].copyFrom(t, from.blocks[s][at[s][i]][b.Shape()])
 		}
 	}
 	m.detail.copyFrom(t, &from.detail)

@@ -17,7 +17,7 @@ func (m *Plain) Layers() ([]gobind.Layer, error) {
 	for s, depth := range m.arch.Depth {
 		for i, b := range m.arch.Blocks[s][:depth] {
 			l.group++
-			x = l.block(m.blocks[s][i][b], x)
+			x = l.block(m.blocks[s][i][b.Shape()], x)
 		}
 	}
 	l.group++

@@ -78,7 +78,7 @@ type network struct {
 	net    space.Network
 	store  *nn.Store
 	stem   stem
-	blocks [space.Stages][space.MaxDepth]map[space.Block]*mbconv // by choice
+	blocks [space.Stages][space.MaxDepth]map[space.Block]*mbconv // by shape
 	// places returns the positions at which an architecture's blocks stand; nil: the first ones of each stage.
 	places func(space.Arch) placing
 	detail dwSep
@@ -118,7 +118,7 @@ func (n *network) placing(a space.Arch) placing {
 // scattered places a network's blocks among deepest positions of each stage, in order, the first one first, the others drawn.
 func scattered(a space.Arch, deepest [space.Stages]uint8) (p placing) {
 	h := fnv.New64a()
-	h.Write([]byte(a.String()))
+	h.Write([]byte(a.Float().String()))
 	rng := rand.New(rand.NewPCG(h.Sum64(), 0))
 	for s, depth := range a.Depth {
 		if depth == 0 || deepest[s] < depth {
@@ -139,7 +139,7 @@ func (n *network) holds(a space.Arch) error {
 	at := n.placing(a)
 	for s, depth := range a.Depth {
 		for i := range min(depth, space.MaxDepth) {
-			if n.blocks[s][at[s][i]][a.Blocks[s][i]] == nil {
+			if n.blocks[s][at[s][i]][a.Blocks[s][i].Shape()] == nil {
 				b := a.Blocks[s][i]
 				return fmt.Errorf("the model has no block of kernel %d and expand ratio %d at stage %d block %d, which %v wants", b.Kernel, b.Expand, s+1, i+1, a)
 			}
@@ -181,7 +181,7 @@ func (n *network) context(t *nn.Tape, stem nn.Value, a space.Arch, mode nn.Mode)
 	x, at := stem, n.placing(a)
 	for s, depth := range a.Depth {
 		for i, b := range a.Blocks[s][:depth] {
-			y := n.blocks[s][at[s][i]][b].forward(t, x, b, mode)
+			y := n.blocks[s][at[s][i]][b.Shape()].forward(t, x, b, mode)
 			if x != stem {
 				t.Drop(x)
 			}
