@@ -61,7 +61,7 @@ func read(t *testing.T, name string) string {
 }
 
 func TestHouse_PureGoPackagesDoNotReachTheLibrary(t *testing.T) {
-	for _, folder := range []string{"space", "graph", "search", "latency", "metrics", "report", "data", "misuse", "nvml"} {
+	for _, folder := range []string{"space", "quant", "graph", "search", "latency", "metrics", "report", "data", "misuse", "nvml"} {
 		out, err := exec.Command("go", "list", "-deps", "./nas/"+folder+"/...").Output()
 		if err != nil {
 			t.Fatalf("go list -deps ./nas/%s/...: %v", folder, err)

@@ -48,7 +48,7 @@ func (n Network) Ops(a Arch, h, w int) []Op {
 	ops := make([]Op, 0, 1+Stages*MaxDepth+3)
 	ops = append(ops, Op{
 		Kind: Stem, Name: "stem", InH: h, InW: w, InC: pictureChannels, OutH: h8, OutW: w8, OutC: StemChannels,
-		Kernel: 3, Stride: stemStride,
+		Kernel: 3, Stride: stemStride, Bits: [3]Bits{a.Outer[OuterStem]},
 	})
 	x := ops[0]
 	for s, depth := range a.Depth {
@@ -62,16 +62,18 @@ func (n Network) Ops(a Arch, h, w int) []Op {
 				InH: x.OutH, InW: x.OutW, InC: x.OutC,
 				OutH: down(x.OutH, stride), OutW: down(x.OutW, stride), OutC: n.Widths[s],
 				Kernel: int(b.Kernel), Stride: stride, Expand: int(b.Expand),
-				Residual: stride == 1 && x.OutC == n.Widths[s],
+				Residual: stride == 1 && x.OutC == n.Widths[s], Bits: [3]Bits{b.Bits},
 			}
 			ops = append(ops, x)
 		}
 	}
 	c := n.Widths[Stages-1]
 	return append(ops,
-		Op{Kind: Detail, Name: "detail", InH: h8, InW: w8, InC: StemChannels, OutH: h8, OutW: w8, OutC: c, Kernel: 3, Stride: 1},
+		Op{Kind: Detail, Name: "detail", InH: h8, InW: w8, InC: StemChannels, OutH: h8, OutW: w8, OutC: c, Kernel: 3, Stride: 1,
+			Bits: [3]Bits{a.Outer[OuterDetail]}},
 		Op{Kind: Fuse, Name: "fuse", InH: x.OutH, InW: x.OutW, InC: c, OutH: h8, OutW: w8, OutC: c},
-		Op{Kind: Head, Name: "head", InH: h8, InW: w8, InC: c, OutH: h, OutW: w, OutC: n.Classes, Kernel: 3, Stride: 1},
+		Op{Kind: Head, Name: "head", InH: h8, InW: w8, InC: c, OutH: h, OutW: w, OutC: n.Classes, Kernel: 3, Stride: 1,
+			Bits: [3]Bits{a.Outer[OuterHead1], a.Outer[OuterHead2], a.Outer[OuterClassifier]}},
 	)
 }
 

@@ -30,6 +30,9 @@ type Op struct {
 	Stride           int // of the whole operation; 0 for Fuse
 	Expand           int // MBConv only
 	Residual         bool
+	// Bits are a block's or the detail branch's, those of a stem's last depthwise-separable convolution, or of a head's two and its classifier. No part
+	// of the key: latencies are those of floating point.
+	Bits [3]Bits
 }
 
 // Key names the operation in a latency table: operations that cost the same because they are the same share a key, wherever they
@@ -61,8 +64,8 @@ func (op Op) Key() string {
 // as is customary in the field.
 func (op Op) MACs() int64 {
 	var sum int64
-	for _, c := range op.convs() {
-		sum += c.weights() * int64(c.outH) * int64(c.outW)
+	for _, c := range op.Convs() {
+		sum += c.MACs()
 	}
 	return sum
 }
@@ -71,47 +74,59 @@ func (op Op) MACs() int64 {
 // are not counted.
 func (op Op) Params() int64 {
 	var sum int64
-	for _, c := range op.convs() {
+	for _, c := range op.Convs() {
 		perChannel := int64(2) // batch norm's scale and shift
-		if c.bias {
+		if c.Bias {
 			perChannel = 1
 		}
-		sum += c.weights() + perChannel*int64(c.outC)
+		sum += c.Weights() + perChannel*int64(c.OutC)
 	}
 	return sum
 }
 
-// conv is a convolution inside an Op: with batch norm, or with a bias instead.
-type conv struct {
-	outH, outW, outC int
-	taps             int // weights per output channel
-	bias             bool
+// Conv is a convolution inside an Op: with batch norm, or with a bias instead.
+type Conv struct {
+	Name             string // in its operation
+	OutH, OutW, OutC int
+	Taps             int // weights per output channel
+	Bias             bool
+	Bits             Bits // of the weights, and of the activations that it reads
 }
 
-func (c conv) weights() int64 { return int64(c.taps) * int64(c.outC) }
+// Weights returns how many there are, without batch norm and bias.
+func (c Conv) Weights() int64 { return int64(c.Taps) * int64(c.OutC) }
 
-func dwSep(outH, outW, inC, outC int) []conv {
-	return []conv{{outH, outW, inC, 3 * 3, false}, {outH, outW, outC, inC, false}}
+// MACs returns the multiply-adds.
+func (c Conv) MACs() int64 { return c.Weights() * int64(c.OutH) * int64(c.OutW) }
+
+// sep names the two convolutions of a depthwise-separable one.
+type sep struct{ depthwise, pointwise string }
+
+var sep1, sep2 = sep{"sep1.depthwise", "sep1.pointwise"}, sep{"sep2.depthwise", "sep2.pointwise"}
+
+func (s sep) convs(outH, outW, inC, outC int, b Bits) []Conv {
+	return []Conv{{s.depthwise, outH, outW, inC, 3 * 3, false, b}, {s.pointwise, outH, outW, outC, inC, false, b}}
 }
 
-func (op Op) convs() []conv {
+// Convs returns the operation's convolutions in the order in which they run.
+func (op Op) Convs() []Conv {
 	switch op.Kind {
 	case Stem:
-		stem := []conv{{down(op.InH, 2), down(op.InW, 2), stemConv, 3 * 3 * op.InC, false}}
-		stem = append(stem, dwSep(down(op.InH, 4), down(op.InW, 4), stemConv, stemMiddle)...)
-		return append(stem, dwSep(op.OutH, op.OutW, stemMiddle, op.OutC)...)
+		stem := []Conv{{"conv", down(op.InH, 2), down(op.InW, 2), stemConv, 3 * 3 * op.InC, false, Bits{}}}
+		stem = append(stem, sep1.convs(down(op.InH, 4), down(op.InW, 4), stemConv, stemMiddle, Bits{})...)
+		return append(stem, sep2.convs(op.OutH, op.OutW, stemMiddle, op.OutC, op.Bits[0])...)
 	case MBConv:
 		middle := op.Expand * op.InC
-		return []conv{
-			{op.InH, op.InW, middle, op.InC, false},
-			{op.OutH, op.OutW, middle, op.Kernel * op.Kernel, false},
-			{op.OutH, op.OutW, op.OutC, middle, false},
+		return []Conv{
+			{"expand", op.InH, op.InW, middle, op.InC, false, op.Bits[0]},
+			{"depthwise", op.OutH, op.OutW, middle, op.Kernel * op.Kernel, false, op.Bits[0]},
+			{"project", op.OutH, op.OutW, op.OutC, middle, false, op.Bits[0]},
 		}
 	case Detail:
-		return dwSep(op.OutH, op.OutW, op.InC, op.OutC)
+		return sep{"depthwise", "pointwise"}.convs(op.OutH, op.OutW, op.InC, op.OutC, op.Bits[0])
 	case Head:
-		head := append(dwSep(op.InH, op.InW, op.InC, op.InC), dwSep(op.InH, op.InW, op.InC, op.InC)...)
-		return append(head, conv{op.InH, op.InW, op.OutC, op.InC, true})
+		head := append(sep1.convs(op.InH, op.InW, op.InC, op.InC, op.Bits[0]), sep2.convs(op.InH, op.InW, op.InC, op.InC, op.Bits[1])...)
+		return append(head, Conv{"classifier", op.InH, op.InW, op.OutC, op.InC, true, op.Bits[2]})
 	default: // Fuse has no convolution
 		return nil
 	}
