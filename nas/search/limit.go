@@ -90,11 +90,11 @@ func costOf(l Limit, a space.Arch) (float64, error) {
 }
 
 // Cheapest returns the network of least cost and that cost, by coordinate descent: for each stage and depth, each block's best
-// choice, until a round over all stages changes nothing.
+// choice, and the best bit widths of each part outside the blocks, until a round over all of them changes nothing.
 //
-// It is exact for costs that are a sum over the stages and, at each depth of a stage, a sum over its blocks: multiply-adds,
-// parameters, and any latency that is summed from a table, with or without an intercept. Of other costs it finds a local minimum,
-// an upper bound on the least cost.
+// It is exact for costs that are a sum over the stages and the parts outside the blocks and, at each depth of a stage, a sum over its blocks:
+// multiply-adds, bit operations, parameters, bytes, and any latency that is summed from a table, with or without an intercept. Of other costs
+// it finds a local minimum, an upper bound on the least cost.
 func Cheapest(sp space.Space, cost func(space.Arch) (float64, error)) (space.Arch, float64, error) {
 	best := space.Uniform([space.Stages]uint8{sp.Depths[0], sp.Depths[0], sp.Depths[0]}, sp.Choices()[0])
 	least, err := cost(best)
@@ -114,8 +114,36 @@ func Cheapest(sp space.Space, cost func(space.Arch) (float64, error)) (space.Arc
 				}
 			}
 		}
+		a, v, err := cheapestOuter(sp, best, least, cost)
+		if err != nil {
+			return space.Arch{}, 0, err
+		}
+		if v < least {
+			best, least, improved = a, v, true
+		}
 	}
 	return best, least, nil
+}
+
+// cheapestOuter returns a, which costs least, with each part outside the blocks, in turn, at its best bit widths.
+func cheapestOuter(sp space.Space, a space.Arch, least float64, cost func(space.Arch) (float64, error)) (space.Arch, float64, error) {
+	if !sp.IsQuantised() {
+		return a, least, nil
+	}
+	for i := range a.Outer {
+		for _, bits := range sp.BitPairs() {
+			trial := a
+			trial.Outer[i] = bits
+			v, err := cost(trial)
+			if err != nil {
+				return space.Arch{}, 0, err
+			}
+			if v < least {
+				a, least = trial, v
+			}
+		}
+	}
+	return a, least, nil
 }
 
 // cheapestStage returns a with stage s at the given depth and each of its blocks, in turn, at its best choice.

@@ -23,8 +23,9 @@ const (
 	regressionMost = 400
 	// leastSpearman is the rank correlation on held-out networks with which a regression is worth following.
 	leastSpearman = 0.7
-	// allGenes counts the genes of an architecture of the largest depths.
-	allGenes = space.Stages * (1 + 2*space.MaxDepth)
+	// floatGenes and bitGenes count the genes of an architecture of the largest depths, the latter the bit widths that a quantised one has more.
+	floatGenes = space.Stages * (1 + 2*space.MaxDepth)
+	bitGenes   = 2 * (space.Stages*space.MaxDepth + space.OuterParts)
 )
 
 // ridges are the strengths that a regression chooses from, as shares of the kernel's largest value.
@@ -52,12 +53,13 @@ func (a Agreement) String() string {
 // regression predicts a network's mIoU from its genes and all pairs of genes, by ridge regression in its dual form: with a polynomial kernel of
 // degree two over the genes that two networks share (Saunders, Gammerman and Vovk 1998), nobody has to write the pairs down.
 type regression struct {
+	genes   int // of the networks that it learns from
 	archs   []space.Arch
 	weights []float64
 	mean    float64
 }
 
-// sharedGenes counts the depths, kernels and expand ratios in which two networks agree; what one of them lacks is shared by none.
+// sharedGenes counts the depths, kernels, expand ratios and bit widths in which two networks agree; what one of them lacks is shared by none.
 func sharedGenes(a, b space.Arch) int {
 	n := 0
 	for s := range a.Depth {
@@ -71,22 +73,39 @@ func sharedGenes(a, b space.Arch) int {
 			if a.Blocks[s][i].Expand == b.Blocks[s][i].Expand {
 				n++
 			}
+			n += sharedBits(a.Blocks[s][i].Bits, b.Blocks[s][i].Bits)
 		}
+	}
+	for i := range a.Outer {
+		n += sharedBits(a.Outer[i], b.Outer[i])
 	}
 	return n
 }
 
-func kernel(a, b space.Arch) float64 {
-	v := float64(1+sharedGenes(a, b)) / (1 + allGenes)
+func sharedBits(x, y space.Bits) (n int) {
+	if x.W == y.W && x.W > 0 {
+		n++
+	}
+	if x.A == y.A && x.A > 0 {
+		n++
+	}
+	return n
+}
+
+func (r *regression) kernel(a, b space.Arch) float64 {
+	v := float64(1+sharedGenes(a, b)) / float64(1+r.genes)
 	return v * v
 }
 
 // fit fits a regression. The ridge is the one whose predictions of each network from all others are best; it never sees anything else.
 func fit(all []Evaluation) *regression {
-	r := &regression{archs: make([]space.Arch, len(all))}
+	r := &regression{genes: floatGenes, archs: make([]space.Arch, len(all))}
 	y := mat.NewVecDense(len(all), nil)
 	for i, e := range all {
 		r.archs[i] = e.Arch
+		if e.Arch.IsQuantised() {
+			r.genes = floatGenes + bitGenes
+		}
 		r.mean += e.MIoU / float64(len(all))
 	}
 	for i, e := range all {
@@ -97,7 +116,7 @@ func fit(all []Evaluation) *regression {
 		k := mat.NewSymDense(len(all), nil)
 		for i, a := range r.archs {
 			for j := range i + 1 {
-				k.SetSym(i, j, kernel(a, r.archs[j]))
+				k.SetSym(i, j, r.kernel(a, r.archs[j]))
 			}
 			k.SetSym(i, i, k.At(i, i)+ridge)
 		}
@@ -122,7 +141,7 @@ func fit(all []Evaluation) *regression {
 func (r *regression) predict(a space.Arch) float64 {
 	v := r.mean
 	for i, w := range r.weights {
-		v += w * kernel(a, r.archs[i])
+		v += w * r.kernel(a, r.archs[i])
 	}
 	return v
 }
