@@ -67,7 +67,7 @@ func searchedFinal(share float64, random bool) scorer {
 			cfg := q.cfg.Search
 			cfg.Random = random
 			if !random {
-				cfg.Given = []space.Arch{space.Baseline(), space.HandScaled()}
+				cfg.Given = q.cfg.handMade()
 			}
 			found, err := q.sharedSearch(ctx, "", s, cfg, q.limits)
 			if err != nil {

@@ -37,7 +37,15 @@ func archOf(text string) (space.Arch, error) {
 	if err != nil {
 		return a, misuse.Errorf("%w; baseline and hand are known by name", err)
 	}
+	if a.IsQuantised() {
+		return a, misuse.Errorf("%v has bit widths, and networks run in floating point; give %v", a, a.Float())
+	}
 	return a, nil
+}
+
+// handMade returns the networks that a search begins with, at the largest bit widths of a quantised space.
+func (c Config) handMade() []space.Arch {
+	return []space.Arch{c.Space.Widest(space.Baseline()), c.Space.Widest(space.HandScaled())}
 }
 
 func archVar(fs *pflag.FlagSet, a **space.Arch, use string) {

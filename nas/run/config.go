@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"math"
 	"path/filepath"
 
 	"github.com/segnas/segnas/gobind"
@@ -114,6 +113,9 @@ type Limits struct {
 	Like   *space.Arch `json:"latency_like,omitempty"`
 	MACs   float64     `json:"macs"`
 	Params float64     `json:"params"`
+	// BitOps and Bytes are of a network with bit widths: its bit operations, and its weights, scales and biases as they are stored.
+	BitOps float64 `json:"bitops,omitempty"`
+	Bytes  float64 `json:"model_bytes,omitempty"`
 	// Memory and Weights are bytes of the deployed network on this machine: the peak of its activations with scratch, and its packed weights.
 	Memory  float64 `json:"memory_bytes,omitempty"`
 	Weights float64 `json:"weight_bytes,omitempty"`
@@ -145,16 +147,8 @@ func (c Config) Validate() error {
 	if c.Supernet != train.Elastic && c.Supernet != train.Naive {
 		return misuse.Errorf("supernet %q is not known; elastic and naive are", c.Supernet)
 	}
-	if !(c.Limits.Margin >= 0 && c.Limits.Margin < 1) {
-		return misuse.Errorf("a latency margin of %g; give a share from 0 to less than 1", c.Limits.Margin)
-	}
-	for _, limit := range []float64{c.Limits.Latency, c.Limits.MACs, c.Limits.Params, c.Limits.Memory, c.Limits.Weights, c.Limits.Energy} {
-		if !(limit >= 0) || math.IsInf(limit, 0) {
-			return misuse.Errorf("a limit of %g; give a number above 0, or 0 for none", limit)
-		}
-	}
-	if c.Limits.Like != nil && c.Limits.Latency > 0 {
-		return misuse.Errorf("the latency is limited to %g ms and to that of %v; give one of the two", c.Limits.Latency, c.Limits.Like)
+	if err := c.Limits.validate(c.Space); err != nil {
+		return err
 	}
 	if err := c.validateRecipe(); err != nil {
 		return err

@@ -142,6 +142,8 @@ func searchFlags(fs *pflag.FlagSet, c *Config) {
 	fs.Float64Var(&c.Limits.Margin, "limit-margin", c.Limits.Margin, "share of the latency limit that the search keeps free for errors of prediction")
 	fs.Var(countFlag{&c.Limits.MACs}, "limit-macs", "most multiply-adds, such as 5.5G")
 	fs.Var(countFlag{&c.Limits.Params}, "limit-params", "most parameters, such as 900k")
+	fs.Var(countFlag{&c.Limits.BitOps}, "limit-bitops", "most bit operations of a network with bit widths (multiply-adds x bits of weights x bits of activations), such as 240G")
+	fs.Var(countFlag{&c.Limits.Bytes}, "limit-bytes", "most bytes of the stored network, its weights at their bit widths or as float32, such as 1M")
 	fs.Var(countFlag{&c.Limits.Memory}, "limit-memory", "most bytes of the deployed network's activations, such as 20M")
 	fs.Var(countFlag{&c.Limits.Weights}, "limit-weights", "most bytes of the deployed network's packed weights, such as 3M")
 	fs.Var(countFlag{&c.Limits.Energy}, "limit-energy", "most joules of a picture, such as 0.25, on a GPU whose card counts them")

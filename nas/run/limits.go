@@ -2,13 +2,34 @@ package run
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/segnas/segnas/nas/latency"
 	"github.com/segnas/segnas/nas/misuse"
+	"github.com/segnas/segnas/nas/quant"
 	"github.com/segnas/segnas/nas/search"
 	"github.com/segnas/segnas/nas/space"
 	"github.com/segnas/segnas/nas/supernet"
 )
+
+// validate refuses limits that say nothing about the networks of a space.
+func (l Limits) validate(sp space.Space) error {
+	if !(l.Margin >= 0 && l.Margin < 1) {
+		return misuse.Errorf("a latency margin of %g; give a share from 0 to less than 1", l.Margin)
+	}
+	for _, limit := range []float64{l.Latency, l.MACs, l.Params, l.BitOps, l.Bytes, l.Memory, l.Weights, l.Energy} {
+		if !(limit >= 0) || math.IsInf(limit, 0) {
+			return misuse.Errorf("a limit of %g; give a number above 0, or 0 for none", limit)
+		}
+	}
+	if l.Like != nil && l.Latency > 0 {
+		return misuse.Errorf("the latency is limited to %g ms and to that of %v; give one of the two", l.Latency, l.Like)
+	}
+	if l.BitOps > 0 && !sp.IsQuantised() {
+		return misuse.Errorf("--limit-bitops: the networks of the space %v have no bit widths, and so no bit operations; --limit-macs limits their multiply-adds", sp)
+	}
+	return nil
+}
 
 // needs refuses limits that this machine cannot tell costs for, before anything is measured.
 func (l Limits) needs(m *machine) error {
@@ -19,7 +40,7 @@ func (l Limits) needs(m *machine) error {
 }
 
 // limits returns what bounds the search: the latency always, by the table's predictions and less the margin; multiply-adds,
-// parameters, the deployed network's memory and weights, and its energy where given; and the latency that was asked for, in milliseconds.
+// parameters, bit operations, bytes, the deployed network's memory and weights, and its energy where given; and the latency that was asked for, in milliseconds.
 // A limit that no network can meet is misuse; the margin gives way before that.
 func limits(c Config, net space.Network, m *machine, predictor *latency.Predictor) (list []search.Limit, asked float64, err error) {
 	if asked, err = askedLatency(c, predictor); err != nil {
@@ -36,17 +57,7 @@ func limits(c Config, net space.Network, m *machine, predictor *latency.Predicto
 	if most < least {
 		most = min(asked, least)
 	}
-	list = []search.Limit{{Name: latencyLimit, Unit: "ms", Max: most, Cost: predictor.Predict}}
-	if c.Limits.MACs > 0 {
-		list = append(list, search.Limit{Name: "macs", Unit: "MACs", Max: c.Limits.MACs, Cost: func(a space.Arch) (float64, error) {
-			return float64(net.MACs(a, c.Height, c.Width)), nil
-		}})
-	}
-	if c.Limits.Params > 0 {
-		list = append(list, search.Limit{Name: "params", Unit: "parameters", Max: c.Limits.Params, Cost: func(a space.Arch) (float64, error) {
-			return float64(net.Params(a)), nil
-		}})
-	}
+	list = append([]search.Limit{{Name: latencyLimit, Unit: "ms", Max: most, Cost: predictor.Predict}}, countedLimits(c, net)...)
 	memory := memoryOf(c, net, m)
 	if c.Limits.Memory > 0 {
 		list = append(list, search.Limit{Name: "memory", Unit: "bytes", Max: c.Limits.Memory, Cost: func(a space.Arch) (float64, error) {
@@ -66,6 +77,26 @@ func limits(c Config, net space.Network, m *machine, predictor *latency.Predicto
 	return list, asked, feasible(c.Space, list)
 }
 
+// countedLimits returns the limits on what is counted, on any machine alike.
+func countedLimits(c Config, net space.Network) (list []search.Limit) {
+	for _, l := range []struct {
+		name, unit string
+		most       float64
+		count      func(space.Arch) int64
+	}{
+		{"macs", "MACs", c.Limits.MACs, func(a space.Arch) int64 { return net.MACs(a, c.Height, c.Width) }},
+		{"params", "parameters", c.Limits.Params, net.Params},
+		{"bitops", "bit operations", c.Limits.BitOps, func(a space.Arch) int64 { return quant.BitOps(net, a, c.Height, c.Width) }},
+		{"model", "bytes", c.Limits.Bytes, func(a space.Arch) int64 { return quant.ModelBytes(net, a) }},
+	} {
+		if l.most > 0 {
+			cost := func(a space.Arch) (float64, error) { return float64(l.count(a)), nil }
+			list = append(list, search.Limit{Name: l.name, Unit: l.unit, Max: l.most, Cost: cost})
+		}
+	}
+	return list
+}
+
 // askedLatency is the limit as it was given, in milliseconds.
 func askedLatency(c Config, predictor *latency.Predictor) (float64, error) {
 	if c.Limits.Latency > 0 {
@@ -78,16 +109,17 @@ func askedLatency(c Config, predictor *latency.Predictor) (float64, error) {
 		}
 		return base / latencyShare, err
 	}
-	if !c.Space.Contains(*c.Limits.Like) {
+	if !c.Space.Float().Contains(c.Limits.Like.Float()) {
 		return 0, misuse.Errorf("--limit-like: %v is not in the space %v", *c.Limits.Like, c.Space)
 	}
 	return predictor.Predict(*c.Limits.Like)
 }
 
-// memoryOf returns a function that gives the bytes of an architecture's deployed activations and weights, planned once each.
+// memoryOf returns a function that gives the bytes of an architecture's deployed activations and weights in floating point, planned once each.
 func memoryOf(c Config, net space.Network, m *machine) func(space.Arch) ([2]int, error) {
 	known := map[space.Arch][2]int{}
 	return func(a space.Arch) ([2]int, error) {
+		a = a.Float()
 		if b, ok := known[a]; ok {
 			return b, nil
 		}

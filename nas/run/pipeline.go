@@ -320,7 +320,7 @@ func (p *pipeline) search(ctx context.Context, super supernet.Model) (*search.Re
 		return nil, err
 	}
 	cfg.Seed, cfg.TracePath = p.cfg.Seed, p.folder.file(traceFile)
-	cfg.Given = []space.Arch{space.Baseline(), space.HandScaled()}
+	cfg.Given = p.cfg.handMade()
 	if err := p.overFront(&cfg); err != nil {
 		return nil, err
 	}

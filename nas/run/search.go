@@ -92,6 +92,9 @@ func openPipeline(c Config, m *machine, s Streams) (*pipeline, error) {
 	if precision != gobind.Float32 && m.identity.Kind == cpuDevice {
 		return nil, misuse.Errorf("--train-precision %v is for GPUs; --device cuda:0 chooses one, and a processor trains in f32", precision)
 	}
+	if c.Space.IsQuantised() {
+		return nil, misuse.Errorf("the networks of the space %v have bit widths, and training is in floating point; give %v", c.Space, c.Space.Float())
+	}
 	splits, err := openData(c, s.Err)
 	if err != nil {
 		return nil, err

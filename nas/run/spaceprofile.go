@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/segnas/segnas/nas/latency"
+	"github.com/segnas/segnas/nas/quant"
 	"github.com/segnas/segnas/nas/search"
 	"github.com/segnas/segnas/nas/space"
 )
@@ -22,6 +23,11 @@ func profileSpace(sp space.Space, predictor *latency.Predictor, limits []search.
 			return float64(setup.Network.MACs(a, setup.H, setup.W)) / 1e9, nil
 		}},
 		{Name: "parameters", Unit: "M", Cost: func(a space.Arch) (float64, error) { return float64(setup.Network.Params(a)) / 1e6, nil }},
+	}
+	if sp.IsQuantised() {
+		sums = append(sums, search.Limit{Name: "bit operations", Unit: "G", Cost: func(a space.Arch) (float64, error) {
+			return float64(quant.BitOps(setup.Network, a, setup.H, setup.W)) / 1e9, nil
+		}})
 	}
 	draws := profileDraws
 	if len(limits) == 0 {
