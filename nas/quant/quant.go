@@ -21,10 +21,16 @@ func Layers(net space.Network, a space.Arch, h, w int) []Layer {
 	var layers []Layer
 	for _, op := range net.Ops(a, h, w) {
 		for _, c := range op.Convs() {
-			layers = append(layers, Layer{op.Name + "." + c.Name, c.MACs(), c.Weights(), c.OutC, c.Bits})
+			l := unnamed(c)
+			l.Name = op.Name + "." + c.Name
+			layers = append(layers, l)
 		}
 	}
 	return layers
+}
+
+func unnamed(c space.Conv) Layer {
+	return Layer{MACs: c.MACs(), Weights: c.Weights(), Channels: c.OutC, Bits: c.Bits}
 }
 
 // BitOps returns the layer's bit operations: each multiply-add counts the product of the widths of its weight and of the activation that it
@@ -46,19 +52,17 @@ func (l Layer) Bytes() int64 {
 }
 
 // BitOps returns the bit operations of the inference network of a for a picture of h x w pixels; none if it is in floating point.
-func BitOps(net space.Network, a space.Arch, h, w int) int64 {
-	var sum int64
-	for _, l := range Layers(net, a, h, w) {
-		sum += l.BitOps()
-	}
-	return sum
-}
+func BitOps(net space.Network, a space.Arch, h, w int) int64 { return sum(net, a, h, w, Layer.BitOps) }
 
 // ModelBytes returns the bytes of the inference network of a, as Layer.Bytes counts them.
-func ModelBytes(net space.Network, a space.Arch) int64 {
-	var sum int64
-	for _, l := range Layers(net, a, 1, 1) {
-		sum += l.Bytes()
+func ModelBytes(net space.Network, a space.Arch) int64 { return sum(net, a, 1, 1, Layer.Bytes) }
+
+// sum adds up what the layers cost. A search asks for thousands of networks, so they go without their names.
+func sum(net space.Network, a space.Arch, h, w int, cost func(Layer) int64) (sum int64) {
+	for _, op := range net.Ops(a, h, w) {
+		for _, c := range op.Convs() {
+			sum += cost(unnamed(c))
+		}
 	}
 	return sum
 }

@@ -1,4 +1,4 @@
-// Package search finds the architecture of the highest validation mIoU within limits on latency, multiply-adds or parameters, by
+// Package search finds the architecture of the highest validation mIoU within limits on latency, multiply-adds, bit operations or the like, by
 // the evolution of the method: a generation of random networks (and given ones, where there are any), then generations of mutants and crosses of the last one's best.
 //
 // A search is a function of its configuration, space, limits and evaluator: the random source of each generation is seeded by
