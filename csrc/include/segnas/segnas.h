@@ -229,6 +229,33 @@ SEGNAS_API segnas_status segnas_conv3x3_norm_backward_weight(segnas_stream *s, c
 SEGNAS_API segnas_status segnas_dwconv_norm_backward(segnas_stream *s, const segnas_tensor *x, const segnas_tensor *x_norm, int32_t x_relu, const segnas_tensor *w, int32_t stride, const segnas_tensor *y, const segnas_tensor *y_norm, int32_t y_relu, const segnas_tensor *da, int32_t accumulate, const segnas_tensor *dw, const segnas_tensor *dx, const segnas_tensor *sums, segnas_error *err);
 SEGNAS_API segnas_status segnas_pwconv_norm_backward(segnas_stream *s, const segnas_tensor *x, const segnas_tensor *x_norm, int32_t x_relu, const segnas_tensor *w, const segnas_tensor *y, const segnas_tensor *y_norm, int32_t y_relu, const segnas_tensor *da, int32_t accumulate, const segnas_tensor *dw, const segnas_tensor *dx, const segnas_tensor *sums, segnas_error *err);
 
+/* ---------------------------------------------------------------- fake quantisation
+ * What quantised arithmetic makes of a tensor, in float32, with gradients that pass straight through the rounding (Bengio et al. 2013), so that a
+ * network can be trained for it. With k bits, a clip a > 0 and round half to even:
+ *   unsigned   L = 2^k - 1,      y = round(min(max(x, 0), a) r) s    activations after ReLU (PACT, Choi et al. 2018, equations 1 and 2)
+ *   signed     L = 2^(k-1) - 1,  y = round(min(max(x, -a), a) r) s   weights, sums of activations
+ * where r = L / a and s = a / L, each rounded to float32 once; no FMA, so instruction sets agree to the bit. NaN stays NaN. Clips below 2^-20 (NaN
+ * among them) count as 2^-20. The clip is of the whole tensor, [1], or of each channel (of the last axis), [C]. x is an activation ([N,H,W,C] or
+ * [P,C], in the types that convolutions take) or a weight's view ([rows,C]). */
+typedef enum segnas_clip_gradient {
+  SEGNAS_CLIP_PACT = 0, /* da = sum of dy where x is beyond the clip, times its sign (the same, equation 3) */
+  SEGNAS_CLIP_STEP = 1  /* and inside the sum of dy (round(x r) - x r) / L: learned step sizes (Esser et al. 2020, equation 3, of a = L step) */
+} segnas_clip_gradient;
+
+typedef struct segnas_quantiser {
+  uint32_t size;      /* sizeof(segnas_quantiser) */
+  int32_t bits;       /* k, 2 to 8 */
+  int32_t is_signed;  /* 0 or 1 */
+  int32_t gradient;   /* segnas_clip_gradient */
+  float scale;        /* the clip's gradient is multiplied by it, at last, in double: 1, or with learned steps 1/sqrt(elements L) */
+} segnas_quantiser;
+
+/* y may be x. */
+SEGNAS_API segnas_status segnas_fakequant_forward(segnas_stream *s, const segnas_quantiser *q, const segnas_tensor *x, const segnas_tensor *clip, const segnas_tensor *y, segnas_error *err);
+/* dx = dy where 0 < x < a (unsigned) or -a < x < a (signed), else 0; dx may be dy. dclip, like clip, is overwritten, or added to when accumulate; beyond
+ * the clip means x >= a, and with a sign -x >= a too. Sums are float32 over blocks, the blocks' in double, in an order that the shape alone decides. */
+SEGNAS_API segnas_status segnas_fakequant_backward(segnas_stream *s, const segnas_quantiser *q, const segnas_tensor *x, const segnas_tensor *clip, const segnas_tensor *dy, int32_t accumulate, const segnas_tensor *dx, const segnas_tensor *dclip, segnas_error *err);
+
 /* ---------------------------------------------------------------- resizing
  * x [N,H,W,C], y [N,Ho,Wo,C], any sizes. Half-pixel centres: source = (i+0.5) H/Ho - 0.5, clamped to [0, H-1]; positions and weights
  * are computed from integers, so they are the same on every backend. */
