@@ -10,6 +10,7 @@
 
 typedef struct gobind_call {
   segnas_tensor tensor[GOBIND_MOST_TENSORS];
+  segnas_quantiser quantiser;
   segnas_error err;
 } gobind_call;
 

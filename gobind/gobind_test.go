@@ -240,6 +240,7 @@ func TestOps_AllocateNothingPerCall(t *testing.T) {
 	for name, f := range map[string]func() error{
 		"pointwise":  func() error { return s.PWConvForward(a, b, Tensor{}, y) },
 		"batch norm": func() error { return s.BatchNormForward(a, v, v, 1e-5, 0.1, true, Tensor{}, Tensor{}, v, v, a) },
+		"quantising": func() error { return s.FakeQuantForward(Quantiser{Bits: 4}, a, v, a) },
 		"slices":     func() error { return s.Fill(a.Rows().Prefix(3, 5), 1) },
 		"download":   func() error { return Download(s, host, v) },
 	} {

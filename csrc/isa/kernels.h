@@ -6,6 +6,7 @@
 #include "../ops/conv3x3/conv3x3.h"
 #include "../ops/dwconv/dwconv.h"
 #include "../ops/elementwise/elementwise.h"
+#include "../ops/fakequant/fakequant.h"
 #include "../ops/ktransform/ktransform.h"
 #include "../ops/loss/loss.h"
 #include "../ops/optimiser/optimiser.h"
@@ -22,6 +23,7 @@ struct Kernels {
   Conv3x3Kernels conv3x3;
   DwconvKernels dwconv;
   ElementwiseKernels elementwise;
+  FakequantKernels fakequant;
   KtransformKernels ktransform;
   LossKernels loss;
   OptimiserKernels optimiser;

@@ -5,7 +5,7 @@
 //                     (optimiser, interpolation), write add(mul(a, b), c)
 //   relu(a)           max(a, 0) with relu(NaN) = NaN
 //   max(a, b), min    b when either is NaN (the x86 rule)
-//   greater, equal    false on NaN;  select(m, a, b) = m ? a : b
+//   greater, at_least, equal  false on NaN;  select(m, a, b) = m ? a : b
 //   round_even        to the nearest integer, ties to even;  pow2(n) = 2^n for an integral n in [-126, 127]
 //   sum_lanes         halves added pairwise: the same tree on every call
 struct F32 {
@@ -69,6 +69,11 @@ static inline F32 round_even(F32 a) {
 static inline Mask greater(F32 a, F32 b) {
   Mask r;
   SEGNAS_EACH_LANE r.v[i] = a.v[i] > b.v[i];
+  return r;
+}
+static inline Mask at_least(F32 a, F32 b) {
+  Mask r;
+  SEGNAS_EACH_LANE r.v[i] = a.v[i] >= b.v[i];
   return r;
 }
 static inline Mask equal(F32 a, F32 b) {

@@ -40,6 +40,8 @@ static void list_constants(void) {
   VALUE(SEGNAS_BF16);
   VALUE(SEGNAS_BILINEAR);
   VALUE(SEGNAS_NEAREST);
+  VALUE(SEGNAS_CLIP_PACT);
+  VALUE(SEGNAS_CLIP_STEP);
   VALUE(SEGNAS_LAYER_CONV3X3);
   VALUE(SEGNAS_LAYER_DWCONV);
   VALUE(SEGNAS_LAYER_PWCONV);
@@ -70,6 +72,11 @@ static void list_public_structs(void) {
   FIELD(segnas_tensor, rank);
   FIELD(segnas_tensor, shape);
   FIELD(segnas_tensor, stride);
+  SIZE(segnas_quantiser);
+  FIELD(segnas_quantiser, bits);
+  FIELD(segnas_quantiser, is_signed);
+  FIELD(segnas_quantiser, gradient);
+  FIELD(segnas_quantiser, scale);
   SIZE(segnas_layer);
   FIELD(segnas_layer, kind);
   FIELD(segnas_layer, input);

@@ -31,7 +31,7 @@ bool takes_narrow(const std::string &name) {
       "dwconv_forward", "dwconv_backward_input", "dwconv_backward_weight", "dwconv_norm_forward", "dwconv_norm_backward", "pwconv_forward",
       "pwconv_backward_input", "pwconv_backward_weight", "pwconv_backward_bias", "pwconv_norm_forward", "pwconv_norm_backward", "conv3x3_norm_forward",
       "conv3x3_norm_backward_weight", "norm_forward", "norm_sums", "norm_gradient", "upsample_forward", "upsample_add_forward", "upsample_backward", "avg_pool_forward", "avg_pool_backward",
-      "relu_forward", "relu_backward", "add_forward", "fill", "copy", "axpy"};
+      "fakequant_forward", "fakequant_backward", "relu_forward", "relu_backward", "add_forward", "fill", "copy", "axpy"};
   return std::any_of(std::begin(kNames), std::end(kNames), [&](const char *known) { return name == known; });
 }
 

@@ -4,23 +4,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "../../core/slabs.h"
 #include "../../core/view.h"
 
 namespace segnas {
 namespace {
-
-// Slabs are whole blocks, at least 16384 elements each (a slab's sums cost as much as a few pixels), at most 64 of them. They depend on the
-// shape alone.
-struct Slabs {
-  int64_t pixels, count;
-  Slabs(int64_t total, int64_t channels) {
-    int64_t least = std::max(16384 / channels, (total + 63) / 64);
-    pixels = (std::max<int64_t>(least, 1) + kBatchnormBlock - 1) / kBatchnormBlock * kBatchnormBlock;
-    count = (total + pixels - 1) / pixels;
-  }
-  int64_t begin(int64_t slab) const { return slab * pixels; }
-  int64_t size(int64_t slab, int64_t total) const { return std::min(pixels, total - slab * pixels); }
-};
 
 // Scratch of one call: per-channel vectors, a block per worker, and the slabs' sums.
 struct Workspace {
@@ -113,7 +101,7 @@ segnas_status check_pair(const segnas_stream *s, const char *op, const segnas_te
 
 // y = normalised x over the slabs.
 void apply_slabs(segnas_stream *s, const BatchnormApply &whole) {
-  Slabs slabs(whole.pixels, whole.channels);
+  Slabs slabs(whole.pixels, whole.channels, kBatchnormBlock);
   s->context->pool->run(slabs.count, [&](int64_t slab, int) {
     BatchnormApply a = whole;
     a.x += slabs.begin(slab) * a.x_pitch;
@@ -152,7 +140,7 @@ SEGNAS_API segnas_status segnas_batchnorm_forward(segnas_stream *s, const segnas
     return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: update is %g, should be in [0,1]", __func__, static_cast<double>(update));
   SEGNAS_DISPATCH(s, batchnorm_forward, err, x, gamma, beta, eps, update, relu, running_mean, running_var, mean, inv_std, y);
 
-  Slabs slabs(xp.count(), xp.channels);
+  Slabs slabs(xp.count(), xp.channels, kBatchnormBlock);
   Workspace work;
   if (!work.take(s, xp.channels, slabs.count)) return no_memory(__func__, err);
   float *shift = work.vectors[0], *scale = work.vectors[1];
@@ -264,7 +252,7 @@ SEGNAS_API segnas_status segnas_batchnorm_backward(segnas_stream *s, const segna
   SEGNAS_TRY(check_flag(__func__, "accumulate", accumulate, err));
   SEGNAS_DISPATCH(s, batchnorm_backward, err, x, dy, gamma, beta, mean, inv_std, relu, frozen, accumulate, dgamma, dbeta, dx);
 
-  Slabs slabs(b.x_pixels.count(), channels);
+  Slabs slabs(b.x_pixels.count(), channels, kBatchnormBlock);
   Workspace work;
   if (!work.take(s, channels, slabs.count)) return no_memory(__func__, err);
   b.x = f32(*x), b.dy = f32(*dy), b.gamma = f32(*gamma), b.beta = f32(*beta), b.mean = f32(*mean), b.inv_std = f32(*inv_std);
