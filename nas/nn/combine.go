@@ -17,8 +17,8 @@ func (t *Tape) Add(x, branch Value) Value {
 	return t.recordSum(sumBackward, x, branch, y, block)
 }
 
-// UpsampleAdd returns x, resized bilinearly, + a: the fuse of two branches. Like Add it is written over a where possible.
-func (t *Tape) UpsampleAdd(x, a Value) Value {
+// UpsampleAdd returns x, resized, + a: the fuse of two branches. Like Add it is written over a where possible.
+func (t *Tape) UpsampleAdd(x, a Value, how gobind.Resize) Value {
 	if !t.read(x, "fuse") || !t.read(a, "fuse") {
 		return x
 	}
@@ -27,8 +27,11 @@ func (t *Tape) UpsampleAdd(x, a Value) Value {
 	if t.err != nil {
 		return x
 	}
-	t.count(opUpsampleAdd, t.clock(), t.stream.UpsampleAddForward(small, large, gobind.Bilinear, y))
-	return t.recordSum(upsampleSumBackward, x, a, y, block)
+	t.count(opUpsampleAdd, t.clock(), t.stream.UpsampleAddForward(small, large, how, y))
+	if how == gobind.Nearest {
+		return t.recordSum(nearestSumBackward, x, a, y, block)
+	}
+	return t.recordSum(bilinearSumBackward, x, a, y, block)
 }
 
 // over returns the memory of v's activation for a result that replaces it, or fresh memory when v is the caller's or somebody else read it.
@@ -65,11 +68,19 @@ func sumBackward(t *Tape, n *node, grad gobind.Tensor, block int32) {
 	t.addGrad(n.other, grad, block)
 }
 
-func upsampleSumBackward(t *Tape, n *node, grad gobind.Tensor, block int32) {
+func bilinearSumBackward(t *Tape, n *node, grad gobind.Tensor, block int32) {
+	upsampleSumBackward(t, n, grad, block, gobind.Bilinear)
+}
+
+func nearestSumBackward(t *Tape, n *node, grad gobind.Tensor, block int32) {
+	upsampleSumBackward(t, n, grad, block, gobind.Nearest)
+}
+
+func upsampleSumBackward(t *Tape, n *node, grad gobind.Tensor, block int32, how gobind.Resize) {
 	if x := &t.values[n.x]; x.wantsGrad {
 		dx, dxBlock := t.like(x.tensor)
 		if t.err == nil {
-			t.count(opUpsampleBackward, t.clock(), t.stream.UpsampleBackward(grad, gobind.Bilinear, dx))
+			t.count(opUpsampleBackward, t.clock(), t.stream.UpsampleBackward(grad, how, dx))
 			t.addGrad(n.x, dx, dxBlock)
 		}
 	}

@@ -23,6 +23,8 @@ type convolution struct {
 	param    *Param        // of which weight is a view; for transformed kernels the largest kernel
 	bias     *Param        // nil: none
 	steps    transforms
+	quant    quantising    // of the weights
+	float    gobind.Tensor // what quant made weight of: a view or transformed kernel
 }
 
 // outputSize is the size of a convolution of padding k/2.
@@ -99,6 +101,9 @@ func (t *Tape) gradients(c *convolution, input int32, y source, grad gobind.Tens
 		db, accumulate := t.touch(c.bias, c.bias.Value)
 		t.count(opPWConvBias, t.clock(), t.stream.PWConvBackwardBias(grad, accumulate, db))
 	}
+	if c.quant.clip != nil {
+		t.quantisedGradient(c, dw)
+	}
 	if c.steps.count > 0 {
 		t.transformGradient(c, dw)
 	}
@@ -110,7 +115,7 @@ func (t *Tape) gradients(c *convolution, input int32, y source, grad gobind.Tens
 
 // weightGradient returns where the gradient of the weight goes, and whether it is added to what is there.
 func (t *Tape) weightGradient(c *convolution) (dw gobind.Tensor, accumulate bool) {
-	if c.steps.count > 0 {
+	if c.steps.count > 0 || c.quant.clip != nil {
 		return t.scratch(c.weight.Shape[0], c.weight.Shape[1]), false
 	}
 	return t.touch(c.param, c.weight)
@@ -202,6 +207,11 @@ func (s *Store) NewPWConvBN(name string, inChannels, outChannels int, relu bool)
 
 // Forward runs the first outChannels outputs of the layer on x, which may have fewer channels than the layer has inputs.
 func (l *PWConvBN) Forward(t *Tape, x Value, outChannels int, mode Mode) Value {
+	return l.Quantised(t, x, outChannels, WeightBits{}, mode)
+}
+
+// Quantised is Forward with weights of few bits.
+func (l *PWConvBN) Quantised(t *Tape, x Value, outChannels int, bits WeightBits, mode Mode) Value {
 	if !t.read(x, l.Weight.Name) {
 		return x
 	}
@@ -210,7 +220,9 @@ func (l *PWConvBN) Forward(t *Tape, x Value, outChannels int, mode Mode) Value {
 		t.fail(err)
 		return x
 	}
-	return t.convNorm(x, convolution{kind: pointwiseConv, stride: 1, weight: w, param: l.Weight}, l.BN, l.ReLU, mode)
+	c := convolution{kind: pointwiseConv, stride: 1, weight: w, param: l.Weight}
+	t.quantise(&c, bits)
+	return t.convNorm(x, c, l.BN, l.ReLU, mode)
 }
 
 // widthPrefix returns the part of a weight matrix for the given widths.
@@ -237,10 +249,16 @@ func (s *Store) NewClassifier(name string, inChannels, classes int) *Classifier 
 
 // Forward returns the logits.
 func (l *Classifier) Forward(t *Tape, x Value, mode Mode) Value {
+	return l.Quantised(t, x, WeightBits{}, mode)
+}
+
+// Quantised is Forward with weights of few bits; the bias stays float32.
+func (l *Classifier) Quantised(t *Tape, x Value, bits WeightBits, mode Mode) Value {
 	if !t.read(x, l.Weight.Name) {
 		return x
 	}
 	c := convolution{kind: pointwiseConv, stride: 1, weight: l.Weight.Value, param: l.Weight, bias: l.Bias}
+	t.quantise(&c, bits)
 	y, block, _ := t.convolve(&c, x, false)
 	if t.err != nil {
 		return x

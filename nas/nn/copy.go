@@ -60,3 +60,13 @@ func (t *Tape) copyTensor(from, to gobind.Tensor) {
 		t.fail(t.stream.Copy(from, to))
 	}
 }
+
+// CopyFrom copies the clips of the bit widths that both quantisers have.
+func (q *Quantiser) CopyFrom(t *Tape, from *Quantiser) {
+	t.where = q.Name
+	for bits, p := range q.clips {
+		if p != nil && from.clips[bits] != nil {
+			t.copyTensor(from.clips[bits].Value, p.Value)
+		}
+	}
+}

@@ -31,6 +31,11 @@ func (s *Store) NewDWConvBN(name string, channels, kernel, smallest, stride int)
 
 // Forward runs the layer with a kernel on x, which may have fewer channels than the layer.
 func (l *DWConvBN) Forward(t *Tape, x Value, kernel int, mode Mode) Value {
+	return l.Quantised(t, x, kernel, WeightBits{}, mode)
+}
+
+// Quantised is Forward with weights of few bits: those of the transformed kernel.
+func (l *DWConvBN) Quantised(t *Tape, x Value, kernel int, bits WeightBits, mode Mode) Value {
 	if !t.read(x, l.Weight.Name) {
 		return x
 	}
@@ -39,6 +44,7 @@ func (l *DWConvBN) Forward(t *Tape, x Value, kernel int, mode Mode) Value {
 		t.fail(err)
 		return x
 	}
+	t.quantise(&c, bits)
 	return t.convNorm(x, c, l.BN, !l.Linear, mode)
 }
 

@@ -117,7 +117,7 @@ func composites(b *bench) []composite {
 		{"two branches, fused", [4]int{2, 6, 7, 4}, Train, func(t *Tape, x Value) Value {
 			detail := wide.Forward(t, x, 12, Train)
 			context := seven.Forward(t, wide.Forward(t, x, 12, Train), 5, Train)
-			return t.UpsampleAdd(context, detail)
+			return t.UpsampleAdd(context, detail, gobind.Bilinear)
 		}},
 		{"a value read three times", [4]int{1, 4, 4, 4}, Train, func(t *Tape, x Value) Value {
 			h := wide.Forward(t, x, 8, Train)

@@ -12,7 +12,17 @@ const (
 	TrainFrozen
 
 	recalibrate
+	calibrate = recalibrate + 1<<20
 )
+
+// Calibrate normalises by the batch's own statistics, leaves the running ones alone, and makes every quantiser's clips, for all of its bit widths, the
+// mean over the batches 0 to batch of those that fit its input best. It records nothing.
+func Calibrate(batch int) Mode { return calibrate + Mode(batch) }
+
+func (m Mode) calibrates() bool { return m >= calibrate }
+
+// calibrated is how many batches were before.
+func (m Mode) calibrated() int { return int(m - calibrate) }
 
 // Recalibrate normalises by the batch's own statistics and makes the running ones the mean over the batches 0 to batch. It records
 // nothing. Batch 0 forgets what was there before.
@@ -23,7 +33,10 @@ func (m Mode) Trains() bool { return m == Train || m == TrainFrozen }
 
 // batchUpdate returns the share by which a batch's statistics move the running ones.
 func (m Mode) batchUpdate() float32 {
-	if m >= recalibrate {
+	switch {
+	case m.calibrates():
+		return 0
+	case m >= recalibrate:
 		return 1 / float32(m-recalibrate+1)
 	}
 	return runningUpdate

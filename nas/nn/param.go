@@ -30,14 +30,15 @@ func (p *Param) like(target, view gobind.Tensor) gobind.Tensor {
 
 // Store owns the memory of a network's parameters and running statistics.
 type Store struct {
-	ctx    *gobind.Context
-	stream *gobind.Stream
-	rng    *rand.Rand // nil: parameters stay zero, to be copied or loaded
-	chunks []*gobind.Buffer
-	free   int // floats left in the last chunk
-	params []*Param
-	norms  []*BatchNorm
-	err    error
+	ctx        *gobind.Context
+	stream     *gobind.Stream
+	rng        *rand.Rand // nil: parameters stay zero, to be copied or loaded
+	chunks     []*gobind.Buffer
+	free       int // floats left in the last chunk
+	params     []*Param
+	norms      []*BatchNorm
+	quantisers []*Quantiser
+	err        error
 }
 
 // NewStore returns an empty store. Weights are drawn from rng (He et al. 2015, fan-in); with a nil rng they stay zero until copied or

@@ -38,6 +38,8 @@ const (
 	opHardPixels
 	opSumSquares
 	opSGD
+	opFakeQuant
+	opFakeQuantBackward
 	opCount
 )
 
@@ -49,6 +51,7 @@ var opNames = [opCount]string{
 	"batchnorm", "batchnorm apply", "batchnorm sums", "batchnorm backward",
 	"add", "upsample add", "upsample", "upsample backward", "average pool", "average pool backward", "relu", "copy",
 	"cross-entropy", "distillation", "hard pixels", "sum of squares", "sgd",
+	"fake-quant", "fake-quant backward",
 }
 
 // Profile accumulates the time that a tape spends in each kind of operation. Profiling waits for the device after every operation.
