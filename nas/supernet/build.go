@@ -26,7 +26,7 @@ func NewElastic(ctx *gobind.Context, net space.Network, sp space.Space, rng *ran
 			choices[b] = shared
 		}
 		return choices
-	})
+	}, m.quantisersOf(sp))
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func NewNaive(ctx *gobind.Context, net space.Network, sp space.Space, rng *rand.
 			choices[b] = newMBConv(s, at, b, int(b.Kernel))
 		}
 		return choices
-	})
+	}, m.quantisersOf(sp))
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func NewPlain(ctx *gobind.Context, net space.Network, a space.Arch, rng *rand.Ra
 		}
 		b := a.Blocks[stage][index]
 		return map[space.Block]*mbconv{b.Shape(): newMBConv(s, at, b, int(b.Kernel))}
-	})
+	}, m.ownQuantisers())
 	if err != nil {
 		return nil, err
 	}
@@ -81,8 +81,8 @@ func NewPlain(ctx *gobind.Context, net space.Network, a space.Arch, rng *rand.Ra
 // blockMaker makes the blocks that can stand at a place, by their shapes.
 type blockMaker func(s *nn.Store, stage, index int, at blockPlace) map[space.Block]*mbconv
 
-// build makes all parts. After an error nothing is left to close.
-func (n *network) build(ctx *gobind.Context, net space.Network, rng *rand.Rand, blocks blockMaker) error {
+// build makes all parts, and last, where they are wanted, the quantisers. After an error nothing is left to close.
+func (n *network) build(ctx *gobind.Context, net space.Network, rng *rand.Rand, blocks blockMaker, quantisers func()) error {
 	if err := net.Validate(); err != nil {
 		return err
 	}
@@ -102,6 +102,9 @@ func (n *network) build(ctx *gobind.Context, net space.Network, rng *rand.Rand, 
 	n.head = [2]dwSep{newDWSep(s, "head.sep1", width, width, 1), newDWSep(s, "head.sep2", width, width, 1)}
 	n.logits = s.NewClassifier("head.classifier", width, net.Classes)
 	n.aux = [2]auxHead{newAuxHead(s, "aux.stem", space.StemChannels, net.Classes), newAuxHead(s, "aux.fuse", width, net.Classes)}
+	if quantisers != nil {
+		quantisers()
+	}
 	if err := s.Finish(); err != nil {
 		s.Close()
 		return err

@@ -9,14 +9,14 @@ import (
 
 // Cut makes a plain network of the sub-network a of m: it copies the parts of the weights that a uses, transformed kernels made
 // permanent, with their running statistics. Run with a, both give the same bits. Momentum begins at zero. The running statistics are those
-// of other widths too when m is a supernet: recalibrate before evaluating.
+// of other widths too when m is a supernet: recalibrate before evaluating. Clips that m lacks are zero: they are to be fitted.
 func Cut(m Model, a space.Arch) (*Plain, error) {
 	source, ok := m.(interface{ parts() *network })
 	if !ok {
 		return nil, fmt.Errorf("a %T cannot be cut", m)
 	}
 	from := source.parts()
-	if err := from.holds(a); err != nil {
+	if err := from.holds(a.Float()); err != nil {
 		return nil, err
 	}
 	plain, err := NewPlain(from.ctx, from.net, a, nil)
@@ -51,6 +51,7 @@ func (m *Plain) copyFrom(from *network) error {
 		m.head[i].copyFrom(t, &from.head[i])
 	}
 	m.logits.CopyFrom(t, from.logits)
+	m.logitsBits.copyFrom(t, from.logitsBits)
 	for i := range m.aux {
 		m.aux[i].sep.copyFrom(t, &from.aux[i].sep)
 		m.aux[i].logits.CopyFrom(t, from.aux[i].logits)
@@ -64,10 +65,16 @@ func (m *Plain) copyFrom(from *network) error {
 func (l *dwSep) copyFrom(t *nn.Tape, from *dwSep) {
 	l.depthwise.CopyFrom(t, from.depthwise)
 	l.pointwise.CopyFrom(t, from.pointwise)
+	for i, c := range l.bits {
+		c.copyFrom(t, from.bits[i])
+	}
 }
 
 func (m *mbconv) copyFrom(t *nn.Tape, from *mbconv) {
 	m.expand.CopyFrom(t, from.expand)
 	m.depthwise.CopyFrom(t, from.depthwise)
 	m.project.CopyFrom(t, from.project)
+	for i, c := range m.bits {
+		c.copyFrom(t, from.bits[i])
+	}
 }

@@ -2,12 +2,16 @@ package supernet
 
 import (
 	"github.com/segnas/segnas/gobind"
+	"github.com/segnas/segnas/nas/misuse"
 	"github.com/segnas/segnas/nas/nn"
 )
 
 // Layers returns the network as a session runs it: batch norm folded by the running statistics, label maps out. Timing group i is
 // operation i of Network().Ops(Arch(), h, w).
 func (m *Plain) Layers() ([]gobind.Layer, error) {
+	if m.arch.IsQuantised() {
+		return nil, misuse.Errorf("%v has bit widths; sessions and exports run networks in floating point so far", m.arch)
+	}
 	l := lowering{stream: m.store.Stream()}
 	x := l.conv(m.stem.conv, 0)
 	for i := range m.stem.sep {

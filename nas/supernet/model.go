@@ -80,12 +80,14 @@ type network struct {
 	stem   stem
 	blocks [space.Stages][space.MaxDepth]map[space.Block]*mbconv // by shape
 	// places returns the positions at which an architecture's blocks stand; nil: the first ones of each stage.
-	places func(space.Arch) placing
-	detail dwSep
-	head   [2]dwSep
-	logits *nn.Classifier
-	aux    [2]auxHead // after the stem, after the fuse
-	values [2]nn.Value
+	places     func(space.Arch) placing
+	detail     dwSep
+	head       [2]dwSep
+	logits     *nn.Classifier
+	logitsBits *convBits
+	bits       []*convBits // of all convolutions; empty: never quantised
+	aux        [2]auxHead  // after the stem, after the fuse
+	values     [2]nn.Value
 }
 
 func (n *network) Params() []*nn.Param    { return n.store.Params() }
@@ -145,7 +147,10 @@ func (n *network) holds(a space.Arch) error {
 			}
 		}
 	}
-	return a.Validate()
+	if err := a.Validate(); err != nil {
+		return err
+	}
+	return n.holdsBits(a)
 }
 
 func (n *network) Forward(t *nn.Tape, x nn.Value, a space.Arch, mode nn.Mode) Outputs {
@@ -154,26 +159,36 @@ func (n *network) Forward(t *nn.Tape, x nn.Value, a space.Arch, mode nn.Mode) Ou
 		return Outputs{}
 	}
 	var out Outputs
-	stem := n.stem.forward(t, x, mode)
+	stem := n.stem.forward(t, x, a.Outer[space.OuterStem], mode)
 	if mode.Trains() {
 		n.values[0] = n.aux[0].forward(t, stem, mode)
 	}
 	context := n.context(t, stem, a, mode)
-	detail := n.detail.forward(t, stem, mode)
+	detail := n.detail.forward(t, stem, a.Outer[space.OuterDetail], mode)
 	t.Drop(stem)
-	fused := t.UpsampleAdd(context, detail)
+	fused := t.UpsampleAdd(context, detail, fuseBy(a))
 	t.Drop(context)
 	if mode.Trains() {
 		n.values[1] = n.aux[1].forward(t, fused, mode)
 		out.Aux = n.values[:]
 	}
-	first := n.head[0].forward(t, fused, mode)
+	first := n.head[0].forward(t, fused, a.Outer[space.OuterHead1], mode)
 	t.Drop(fused)
-	second := n.head[1].forward(t, first, mode)
+	second := n.head[1].forward(t, first, a.Outer[space.OuterHead2], mode)
 	t.Drop(first)
-	out.Logits = n.logits.Forward(t, second, mode)
-	t.Drop(second)
+	last, w := n.logitsBits.read(t, second, a.Outer[space.OuterClassifier], mode)
+	dropCopy(t, second, last)
+	out.Logits = n.logits.Quantised(t, last, w, mode)
+	t.Drop(last)
 	return out
+}
+
+// fuseBy is how the context branch is upsampled.
+func fuseBy(a space.Arch) gobind.Resize {
+	if a.IsQuantised() {
+		return gobind.Nearest
+	}
+	return gobind.Bilinear
 }
 
 // context runs the searched branch: as many blocks of each stage as its depth.

@@ -22,19 +22,24 @@ const (
 type dwSep struct {
 	depthwise *nn.DWConvBN
 	pointwise *nn.PWConvBN
+	bits      [2]*convBits // nil: never quantised
 }
 
 func newDWSep(s *nn.Store, name string, inChannels, outChannels, stride int) dwSep {
 	return dwSep{
-		s.NewDWConvBN(name+".depthwise", inChannels, sepKernel, sepKernel, stride),
-		s.NewPWConvBN(name+".pointwise", inChannels, outChannels, true),
+		depthwise: s.NewDWConvBN(name+".depthwise", inChannels, sepKernel, sepKernel, stride),
+		pointwise: s.NewPWConvBN(name+".pointwise", inChannels, outChannels, true),
 	}
 }
 
-func (l *dwSep) forward(t *nn.Tape, x nn.Value, mode nn.Mode) nn.Value {
-	middle := l.depthwise.Forward(t, x, sepKernel, mode)
-	y := l.pointwise.Forward(t, middle, l.outChannels(), mode)
-	t.Drop(middle)
+func (l *dwSep) forward(t *nn.Tape, x nn.Value, b space.Bits, mode nn.Mode) nn.Value {
+	in, w := l.bits[0].read(t, x, b, mode)
+	middle := l.depthwise.Quantised(t, in, sepKernel, w, mode)
+	dropCopy(t, in, x)
+	in, w = l.bits[1].read(t, middle, b, mode)
+	dropCopy(t, middle, in)
+	y := l.pointwise.Quantised(t, in, l.outChannels(), w, mode)
+	t.Drop(in)
 	return y
 }
 
@@ -56,10 +61,10 @@ func newStem(s *nn.Store) stem {
 	}
 }
 
-func (l *stem) forward(t *nn.Tape, x nn.Value, mode nn.Mode) nn.Value {
+func (l *stem) forward(t *nn.Tape, x nn.Value, b space.Bits, mode nn.Mode) nn.Value {
 	x = l.conv.Forward(t, x, mode)
-	for i := range l.sep {
-		y := l.sep[i].forward(t, x, mode)
+	for i, b := range [2]space.Bits{{}, b} {
+		y := l.sep[i].forward(t, x, b, mode)
 		t.Drop(x)
 		x = y
 	}
@@ -74,6 +79,7 @@ type mbconv struct {
 	project   *nn.PWConvBN
 	in        int // channels
 	residual  bool
+	bits      [3]*convBits // nil: never quantised
 }
 
 // blockPlace is where in the network a block stands.
@@ -96,14 +102,20 @@ func newMBConv(s *nn.Store, at blockPlace, largest space.Block, smallest int) *m
 }
 
 func (m *mbconv) forward(t *nn.Tape, x nn.Value, b space.Block, mode nn.Mode) nn.Value {
-	expanded := m.expand.Forward(t, x, int(b.Expand)*m.in, mode)
-	filtered := m.depthwise.Forward(t, expanded, int(b.Kernel), mode)
-	t.Drop(expanded)
-	y := m.project.Forward(t, filtered, m.project.Weight.Value.Last(), mode)
-	t.Drop(filtered)
+	in, w := m.bits[0].read(t, x, b.Bits, mode)
+	expanded := m.expand.Quantised(t, in, int(b.Expand)*m.in, w, mode)
+	wide, w := m.bits[1].read(t, expanded, b.Bits, mode)
+	dropCopy(t, expanded, wide)
+	filtered := m.depthwise.Quantised(t, wide, int(b.Kernel), w, mode)
+	t.Drop(wide)
+	narrow, w := m.bits[2].read(t, filtered, b.Bits, mode)
+	dropCopy(t, filtered, narrow)
+	y := m.project.Quantised(t, narrow, m.project.Weight.Value.Last(), w, mode)
+	t.Drop(narrow)
 	if m.residual {
-		return t.Add(x, y)
+		y = t.Add(in, y)
 	}
+	dropCopy(t, in, x)
 	return y
 }
 
@@ -118,7 +130,7 @@ func newAuxHead(s *nn.Store, name string, inChannels, classes int) auxHead {
 }
 
 func (h *auxHead) forward(t *nn.Tape, x nn.Value, mode nn.Mode) nn.Value {
-	return h.logits.Forward(t, h.sep.forward(t, x, mode), mode)
+	return h.logits.Forward(t, h.sep.forward(t, x, space.Bits{}, mode), mode)
 }
 
 // places returns where the blocks of each stage stand.

@@ -16,7 +16,8 @@ func Fixed(a space.Arch) Sampler {
 	return func(int) []space.Arch { return all }
 }
 
-// Draw samples the space evenly in every step, within the depths of the schedule's phase that the step lies in: one network, or those of a sandwich,
+// Draw samples the space evenly in every step, within the depths of the schedule's phase that the step lies in and in floating point unless that is a
+// quantised one: one network, or those of a sandwich,
 // the largest first.
 func Draw(sp space.Space, schedule Schedule, sandwich Sandwich, seed uint64) Sampler {
 	var all []space.Arch
@@ -25,12 +26,16 @@ func Draw(sp space.Space, schedule Schedule, sandwich Sandwich, seed uint64) Sam
 		least := max(schedule[phase].MinDepth, sp.Depths[0])
 		rng := rand.New(rand.NewPCG(seed, archStream+uint64(step)))
 		all = all[:0]
+		drawn := sp
+		if !schedule[phase].Quantised {
+			drawn = sp.Float()
+		}
 		if sandwich.Networks > 0 {
-			smallest := space.Uniform([space.Stages]uint8{least, least, least}, sp.Choices()[0])
-			all = append(all, sp.Largest(), smallest)
+			smallest := space.Uniform([space.Stages]uint8{least, least, least}, drawn.Choices()[0])
+			all = append(all, drawn.Largest(), smallest)
 		}
 		for len(all) < max(1, sandwich.Networks) {
-			all = append(all, sp.SampleDepths(rng, schedule[phase].MinDepth))
+			all = append(all, drawn.SampleDepths(rng, schedule[phase].MinDepth))
 		}
 		return all
 	}

@@ -19,6 +19,8 @@ type Phase struct {
 	SmallSteps int `json:"small_steps,omitempty"`
 	// MinDepth is the least depth of a stage that a supernet's training draws; 0 draws all.
 	MinDepth uint8 `json:"min_depth,omitempty"`
+	// Quantised says that a supernet's training draws bit widths, too, where the space has them; its other phases are in floating point.
+	Quantised bool `json:"quantised,omitempty"`
 }
 
 // Decay names how a learning rate falls over a phase, t the share of the phase that is done.

@@ -231,6 +231,11 @@ func (r *runningTraining) one(ctx context.Context) error {
 			return err
 		}
 	}
+	if within == 0 && r.Sample(r.step)[0].IsQuantised() {
+		if err := r.fitQuantisers(ctx, r.worker); err != nil {
+			return fmt.Errorf("calibration before step %d: %w", r.step+1, err)
+		}
+	}
 	if r.loss, err = r.worker.step(&r.Training, r.step, b); err != nil {
 		return fmt.Errorf("step %d of %d: %w", r.step+1, r.Schedule.Steps(), err)
 	}

@@ -1,0 +1,62 @@
+package train
+
+import (
+	"context"
+
+	"github.com/segnas/segnas/gobind"
+	"github.com/segnas/segnas/nas/data"
+	"github.com/segnas/segnas/nas/nn"
+	"github.com/segnas/segnas/nas/space"
+	"github.com/segnas/segnas/nas/supernet"
+)
+
+// calibrationBatches are behind the first clips of a quantised training.
+const calibrationBatches = 4
+
+// Calibrate fits a quantised model's clips, of all bit widths: those of weights to the weights, those of activations to the batches of a feed, on which
+// architecture a runs.
+func (w *Worker) Calibrate(ctx context.Context, m supernet.Model, a space.Arch, feed Feed) error {
+	if err := supernet.FitWeights(m); err != nil {
+		return err
+	}
+	batch := 0
+	err := feed.Each(ctx, func(b *data.Batch) error {
+		_, _, err := w.forward(m, a, b, nn.Calibrate(batch))
+		batch++
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return w.settle()
+}
+
+// fitQuantisers calibrates a model that was built or cut out of float weights, whose clips are zero; others stay as they are.
+func (t *Training) fitQuantisers(ctx context.Context, w *Worker) error {
+	fitted, err := fittedQuantisers(t.Model)
+	if err != nil || fitted {
+		return err
+	}
+	a, err := supernet.Widest(t.Model)
+	if err != nil {
+		return err
+	}
+	return w.Calibrate(ctx, t.Model, a, Some{Data: t.Data, Batch: t.Batch, Height: t.Height, Width: t.Width, Seed: t.Seed, Batches: calibrationBatches})
+}
+
+// fittedQuantisers reports whether no clip is zero.
+func fittedQuantisers(m supernet.Model) (bool, error) {
+	for _, q := range supernet.Quantisers(m) {
+		for bits := range nn.MostBits + 1 {
+			p := q.Clip(bits)
+			if p == nil {
+				continue
+			}
+			var clip [1]float32
+			if err := gobind.Download(m.Stream(), clip[:], p.Value); err != nil || clip[0] == 0 {
+				return false, err
+			}
+		}
+	}
+	return true, nil
+}
