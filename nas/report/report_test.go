@@ -346,6 +346,18 @@ func TestArchSVG_ABarForEveryBlock(t *testing.T) {
 	}
 }
 
+func TestArchSVG_NamesTheBitWidthsOfEveryPart(t *testing.T) {
+	a := winner.Quantised(space.Bits{W: 8, A: 6})
+	a.Blocks[0][0].Bits, a.Outer[space.OuterClassifier] = space.Bits{W: 4, A: 7}, space.Bits{W: 5, A: 3}
+	svg, blocks := ArchSVG(a), 0
+	for _, d := range a.Depth {
+		blocks += int(d)
+	}
+	if n := strings.Count(svg, ">8/6</text>"); n != blocks-1 || !strings.Contains(svg, ">4/7</text>") || !strings.Contains(svg, "head 8/6, 8/6 classifier 5/3") {
+		t.Errorf("%d of %d blocks are labelled 8/6 in %s", n, blocks-1, svg)
+	}
+}
+
 func TestRoundTicks_AreRoundAndFew(t *testing.T) {
 	for _, c := range [][2]float64{{0, 1}, {9.7, 12.4}, {-3, 250}, {0.4812, 0.4831}, {1e-9, 3e-9}, {0, 7e8}} {
 		ticks := roundTicks(c[0], c[1])
