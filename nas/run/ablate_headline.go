@@ -117,12 +117,17 @@ func handWithin(sp space.Space, l search.Limit) (best space.Arch, err error) {
 	return best, err
 }
 
-// cutFinal trains the chosen network from the supernet's weights on all training pictures and scores it on the reported ones. Choosing works in the
-// cell's folder.
+// cutFinal is cutAndTrain with the network's predicted latency.
 func (p *pipeline) cutFinal(ctx context.Context, name string, choose func(q *pipeline, s *sharedSupernet) (space.Arch, error)) (cell, error) {
 	if err := p.sharedTable(ctx); err != nil {
 		return cell{}, err
 	}
+	return p.withPrediction(p.cutAndTrain(ctx, name, choose))
+}
+
+// cutAndTrain trains the chosen network from the supernet's weights on all training pictures and scores it on the reported ones. Choosing works in the
+// cell's folder.
+func (p *pipeline) cutAndTrain(ctx context.Context, name string, choose func(q *pipeline, s *sharedSupernet) (space.Arch, error)) (cell, error) {
 	s, err := p.sharedSupernet(ctx)
 	if err != nil {
 		return cell{}, err
@@ -152,7 +157,7 @@ func scratchFinal(p *pipeline, ctx context.Context, name string) (cell, error) {
 		return cell{}, err
 	}
 	defer model.Close()
-	return p.finalCell(ctx, name, model, p.cfg.Scratch)
+	return p.withPrediction(p.finalCell(ctx, name, model, p.cfg.Scratch))
 }
 
 // finalCell trains a network on all training pictures and scores it on the reported ones.
@@ -167,13 +172,18 @@ func (p *pipeline) finalCell(ctx context.Context, name string, model *supernet.P
 	if err != nil {
 		return cell{}, err
 	}
-	predicted, err := p.predictor.Predict(a)
+	c.Arch = &a
+	c.More[macsColumn], c.More["parameters"] = float64(p.net.MACs(a, p.cfg.Height, p.cfg.Width))/1e9, float64(p.net.Params(a))/1e6
+	return c, nil
+}
+
+// withPrediction adds the latency of a cell's network by the table.
+func (p *pipeline) withPrediction(c cell, err error) (cell, error) {
 	if err != nil {
 		return cell{}, err
 	}
-	c.Arch = &a
-	c.More[predictedColumn], c.More[macsColumn], c.More["parameters"] = predicted, float64(p.net.MACs(a, p.cfg.Height, p.cfg.Width))/1e9, float64(p.net.Params(a))/1e6
-	return c, nil
+	c.More[predictedColumn], err = p.predictor.Predict(*c.Arch)
+	return c, err
 }
 
 // concludeHeadline measures all networks, and compares the winners with what stands against them.

@@ -14,7 +14,7 @@ import (
 func ablations(c Config) []ablation {
 	return []ablation{
 		headlineAblation(), redesignAblation(), sharingAblation(c), recalibrationAblation(), rankAblation(c),
-		evolutionAblation(), constraintAblation(), devicesAblation(), costAblation(), bestAblation(),
+		evolutionAblation(), constraintAblation(), devicesAblation(), costAblation(), bestAblation(), quantisedAblation(),
 		recipeAblation(), sandwichAblation(),
 	}
 }

@@ -48,7 +48,7 @@ func TestAblate_EveryClaimOfTheMethodInOneFolder(t *testing.T) {
 		t.Skip("-short: trains some sixty little networks")
 	}
 	folder := t.TempDir()
-	for _, name := range []string{"headline", "redesign", "sharing", "recalibration", "rank", "evolution", "constraint", "devices", "best"} {
+	for _, name := range []string{"headline", "redesign", "sharing", "recalibration", "rank", "evolution", "constraint", "devices", "best", "quantised"} {
 		args := tinyAblation(folder, name)
 		first := ablated(t, args...)
 		if len(first.Rows) == 0 || len(first.Cells) != 2*len(first.Rows) {
@@ -66,7 +66,7 @@ func TestAblate_EveryClaimOfTheMethodInOneFolder(t *testing.T) {
 		}
 	}
 	supernets, err := filepath.Glob(filepath.Join(folder, supernetName+"-*"))
-	if err != nil || len(supernets) != 2*4 { // two seeds of: the preset's, with warm phases, without phases, naive
+	if err != nil || len(supernets) != 2*5 { // two seeds of: the preset's, with warm phases, without phases, naive, with bit widths
 		t.Errorf("supernets %v, %v", supernets, err)
 	}
 	if ablated(t, tinyAblation(folder, "cost")...).Notes == nil {
@@ -76,7 +76,7 @@ func TestAblate_EveryClaimOfTheMethodInOneFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"headline", "redesign", "sharing", "recalibration", "rank", "evolution", "constraint", "devices", "cost", "best"} {
+	for _, name := range []string{"headline", "redesign", "sharing", "recalibration", "rank", "evolution", "constraint", "devices", "cost", "best", "quantised"} {
 		if !strings.Contains(string(page), `id="`+name+`"`) {
 			t.Errorf("the report has no section %s", name)
 		}

@@ -1,6 +1,8 @@
 package run
 
 import (
+	"strings"
+
 	"github.com/spf13/pflag"
 
 	"github.com/segnas/segnas/nas/misuse"
@@ -25,20 +27,19 @@ func (f archFlag) Set(text string) error {
 	return err
 }
 
-// archOf reads an architecture's text, or its name.
+// archOf reads an architecture's text, or its name, which bit widths may follow: baseline-w8a8.
 func archOf(text string) (space.Arch, error) {
-	switch text {
-	case "baseline":
-		return space.Baseline(), nil
-	case "hand":
-		return space.HandScaled(), nil
+	name, widths, quantised := strings.Cut(text, "-")
+	if a, ok := map[string]space.Arch{"baseline": space.Baseline(), "hand": space.HandScaled()}[name]; ok {
+		if !quantised {
+			return a, nil
+		}
+		b, err := space.ParseBits(widths)
+		return a.Quantised(b), err
 	}
 	a, err := space.Parse(text)
 	if err != nil {
-		return a, misuse.Errorf("%w; baseline and hand are known by name", err)
-	}
-	if a.IsQuantised() {
-		return a, misuse.Errorf("%v has bit widths, and networks run in floating point; give %v", a, a.Float())
+		return a, misuse.Errorf("%w; baseline and hand are known by name, also as baseline-w8a8", err)
 	}
 	return a, nil
 }
@@ -49,5 +50,5 @@ func (c Config) handMade() []space.Arch {
 }
 
 func archVar(fs *pflag.FlagSet, a **space.Arch, use string) {
-	fs.Var(archFlag{a}, "arch", use+`: a text such as k3e6.k5e4_k3e3.k5e4_k3e6.k3e6, "baseline" or "hand"`)
+	fs.Var(archFlag{a}, "arch", use+`: a text such as k3e6.k5e4_k3e3.k5e4_k3e6.k3e6, "baseline" or "hand", also with the bits of weights and activations, as baseline-w8a8`)
 }

@@ -25,6 +25,8 @@ type Config struct {
 	Data   string `json:"data"`
 	Format string `json:"format"`
 	Seed   uint64 `json:"seed"`
+	// Start names the weights that tools/train begins with, by their checkpoint's fingerprint; "": random ones.
+	Start string `json:"start,omitempty"`
 
 	// Height and Width are the network's input, in training, evaluation and measuring.
 	Height int `json:"height"`

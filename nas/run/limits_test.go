@@ -85,6 +85,6 @@ func TestLimits_WithinReachOfAQuantisedSpaceAreFeasible(t *testing.T) {
 func TestLimits_OfBitWidthsAreRefusedWhereThereAreNone(t *testing.T) {
 	requireMisuse(t, Search, tiny("--limit-bitops", "400G"), "have no bit widths, and so no bit operations")
 	requireMisuse(t, Search, tiny("--limit-bytes", "0"), "give a number above 0")
-	requireMisuse(t, Search, append([]string{"--config", quantisedSettings(t)}, tiny("--out", t.TempDir())...), "training is in floating point; give k3,5 e3,4,6 d2,3,4")
-	requireMisuse(t, Train, []string{"--arch", space.Baseline().Quantised(space.Bits{W: 8, A: 8}).String()}, "has bit widths, and networks run in floating point")
+	requireMisuse(t, Search, append([]string{"--config", quantisedSettings(t)}, tiny("--out", t.TempDir())...), "give k3,5 e3,4,6 d2,3,4")
+	requireMisuse(t, Train, []string{"--arch", "baseline-w9a8"}, "should read like w8a6, with 2 to 8 bits")
 }

@@ -70,6 +70,10 @@ func Search(ctx context.Context, args []string, s Streams) error {
 	if err != nil || o.printed {
 		return err
 	}
+	if o.cfg.Space.IsQuantised() {
+		return misuse.Errorf("the networks of the space %v have bit widths, and a search measures what it finds in floating point; give %v, or let tools/ablate quantised search",
+			o.cfg.Space, o.cfg.Space.Float())
+	}
 	o.machine.sessions = "measure networks"
 	return o.folderOptions.run(ctx, s, func(p *pipeline) (printer, error) {
 		if err := o.cfg.Limits.needs(p.machine); err != nil {
@@ -91,9 +95,6 @@ func openPipeline(c Config, m *machine, s Streams) (*pipeline, error) {
 	}
 	if precision != gobind.Float32 && m.identity.Kind == cpuDevice {
 		return nil, misuse.Errorf("--train-precision %v is for GPUs; --device cuda:0 chooses one, and a processor trains in f32", precision)
-	}
-	if c.Space.IsQuantised() {
-		return nil, misuse.Errorf("the networks of the space %v have bit widths, and training is in floating point; give %v", c.Space, c.Space.Float())
 	}
 	splits, err := openData(c, s.Err)
 	if err != nil {

@@ -91,6 +91,7 @@ type trainOptions struct {
 	folderOptions
 	arch    *space.Arch
 	network string // a known one, instead
+	start   string // checkpoint whose weights to begin with; "": random ones
 }
 
 func parseTrain(args []string, s Streams) (o trainOptions, err error) {
@@ -103,6 +104,7 @@ func parseTrain(args []string, s Streams) (o trainOptions, err error) {
 	dataFlags(fs, &o.cfg)
 	archVar(fs, &o.arch, "network to train")
 	fs.StringVar(&o.network, "network", "", "instead of --arch, a known network: "+strings.Join(graph.Names(), ", "))
+	fs.StringVar(&o.start, "start", "", "checkpoint whose weights to begin with: of the same network, with bit widths or without, or of a supernet that holds it")
 	fs.StringVar(&o.out, "out", "", "folder for checkpoints and metrics (default: runs/train-DATA-ARCH-SEED)")
 	fs.BoolVar(&o.json, "json", false, "print the result as JSON")
 	machineFlags(fs, &o.machine)
@@ -111,6 +113,9 @@ func parseTrain(args []string, s Streams) (o trainOptions, err error) {
 		return o, err
 	}
 	if err := checkNetwork(o.network, fs.Changed("arch")); err != nil {
+		return o, err
+	}
+	if err := o.begin(); err != nil {
 		return o, err
 	}
 	if err := o.cfg.Validate(); err != nil {
@@ -124,22 +129,57 @@ func parseTrain(args []string, s Streams) (o trainOptions, err error) {
 	return o, err
 }
 
-// Train is tools/train: it trains one network from random weights and evaluates it.
+// begin notes which weights the training begins with, so that it does not go on in the folder of one that began with others.
+func (o *trainOptions) begin() (err error) {
+	if o.start == "" {
+		return nil
+	}
+	if o.network != "" {
+		return misuse.Errorf("--start is for networks of the search space, not for --network %s", o.network)
+	}
+	if o.cfg.Start, err = fingerprint(o.start, "weights"); err != nil {
+		return misuse.Errorf("--start: %w", err)
+	}
+	return nil
+}
+
+// Train is tools/train: it trains one network, from random weights or given ones, and evaluates it.
 func Train(ctx context.Context, args []string, s Streams) error {
 	o, err := parseTrain(args, s)
 	if err != nil || o.printed {
 		return err
 	}
-	return o.run(ctx, s, func(p *pipeline) (printer, error) { return p.trainOne(ctx, *o.arch, o.network) })
+	return o.run(ctx, s, func(p *pipeline) (printer, error) { return p.trainOne(ctx, *o.arch, o.network, o.start) })
+}
+
+// beginning makes a training's model, with the weights of a checkpoint or, without one, random ones.
+func (p *pipeline) beginning(about train.Description, start string) (supernet.Model, error) {
+	if start == "" {
+		return about.Build(p.machine.context, p.rng(baselineWeights))
+	}
+	from, c, err := train.Open(p.machine.context, start)
+	if err != nil {
+		return nil, err
+	}
+	defer from.Close()
+	if c.Model.Network != p.net {
+		return nil, misuse.Errorf("--start %s: its network has %d classes, strides %v and widths %v; this one %d, %v and %v",
+			start, c.Model.Network.Classes, c.Model.Network.Strides, c.Model.Network.Widths, p.net.Classes, p.net.Strides, p.net.Widths)
+	}
+	model, err := supernet.Cut(from, *about.Arch)
+	if err != nil {
+		return nil, misuse.Errorf("--start %s: %w", start, err)
+	}
+	return model, nil
 }
 
 // trainOne trains a network, the known one where a name is given, in the run folder itself and evaluates it on the reported split.
-func (p *pipeline) trainOne(ctx context.Context, a space.Arch, network string) (Scored, error) {
+func (p *pipeline) trainOne(ctx context.Context, a space.Arch, network, start string) (Scored, error) {
 	about := p.about(train.Plain, &a)
 	if network != "" {
 		about = p.aboutKnown(network)
 	}
-	model, err := about.Build(p.machine.context, p.rng(baselineWeights))
+	model, err := p.beginning(about, start)
 	if err != nil {
 		return Scored{}, err
 	}

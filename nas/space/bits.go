@@ -70,6 +70,15 @@ func (b Bits) appendTo(text []byte) []byte {
 	return append(text, 'w', '0'+b.W, 'a', '0'+b.A)
 }
 
+// ParseBits reads bit widths, such as w8a6. Errors are misuse.
+func ParseBits(text string) (Bits, error) {
+	b, ok := parseBits(text)
+	if !ok || !legalBits(b.W) || !legalBits(b.A) {
+		return Bits{}, misuse.Errorf("bit widths %.20q should read like w8a6, with %d to %d bits of weights and of activations", text, minBits, maxBits)
+	}
+	return b, nil
+}
+
 // parseBits reads what appendTo writes for bit widths.
 func parseBits(text string) (b Bits, ok bool) {
 	if len(text) != len("w8a6") || text[0] != 'w' || text[2] != 'a' {
