@@ -19,7 +19,8 @@
 //
 // Numbers: no contraction and no fast mathematics on either side; fused_multiply_add(a, b, c) where an FMA is meant. Division, square root and
 // conversions are IEEE's; exponential, exponential2 (2^a) and logarithm are the toolkit's (2 ulp). maximum(a, b) of floats: NaN if a is NaN,
-// else as std::max; larger(a, b): b if a is NaN, a if b is: one instruction. bits_of(a): the 32 bits of a float.
+// else as std::max; larger(a, b): b if a is NaN, a if b is: one instruction. round_even(a): the nearest integer, a tie to the even one, with a's
+// sign. bits_of(a): the 32 bits of a float.
 // No atomics but shared_add: sums of floats are taken in an order that depends on shapes alone.
 #pragma once
 #include <cstddef>

@@ -1,5 +1,6 @@
 // What sim promises: proper kernels compute what CUDA's would in every order of threads, and each kind of fault is named.
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -351,6 +352,8 @@ void floats() {
     y = s[2];
   });
   expect(text.empty() && y == 16, "elements are read, written and changed in place", text);
+  const bool even = round_even(0.5f) == 0 && round_even(1.5f) == 2 && round_even(-2.5f) == -2 && round_even(2.75f) == 3;
+  expect(even && std::signbit(round_even(-0.25f)) && std::isnan(round_even(NAN)), "numbers are rounded to integers, ties to even", "");
 }
 }  // namespace
 }  // namespace segnas::gpu
