@@ -36,6 +36,7 @@ func operationsOf(l layer) []operation {
 		ops := convolution(l, x, f32(l.kernel*l.kernel, l.inC), y,
 			(*gobind.Stream).DWConvForward, (*gobind.Stream).DWConvBackwardInput, (*gobind.Stream).DWConvBackwardWeight)
 		ops = append(ops, batchNorm(l, y)...)
+		ops = append(ops, fakeQuant(l, y)...)
 		return append(ops, normed(l, x, f32(l.kernel*l.kernel, l.inC), y)...)
 	case "pwconv":
 		return append(pointwise(l, x, f32(l.inC, l.outC), y), normed(l, x, f32(l.inC, l.outC), y)...)
@@ -105,6 +106,25 @@ func batchNorm(l layer, y tensor) []operation {
 				return s.BatchNormBackward(t[0], t[1], t[2], t[3], t[4], t[5], true, false, false, t[6], t[7], t[8])
 			}},
 	}
+}
+
+// fakeQuant is timed on the same tensors, with a clip for all and one for each channel. y lies apart from x, dx in dy's place.
+func fakeQuant(l layer, y tensor) []operation {
+	q := gobind.Quantiser{Bits: 4, Gradient: gobind.ClipStep, Scale: 1}
+	var ops []operation
+	for _, c := range []struct {
+		of   string
+		clip tensor
+	}{{"tensor", f32(1)}, {"channels", f32(l.outC)}} {
+		ops = append(ops,
+			operation{"fakequant_forward_" + c.of, l, 0, int64(4 * 2 * l.outputs()), []tensor{y, c.clip, y},
+				func(s *gobind.Stream, t []gobind.Tensor) error { return s.FakeQuantForward(q, t[0], t[1], t[2]) }},
+			operation{"fakequant_backward_" + c.of, l, 0, int64(4 * 3 * l.outputs()), []tensor{y, c.clip, y, c.clip},
+				func(s *gobind.Stream, t []gobind.Tensor) error {
+					return s.FakeQuantBackward(q, t[0], t[1], t[2], false, t[2], t[3])
+				}})
+	}
+	return ops
 }
 
 // normed is a convolution as training runs it, between normalised activations: forward x is read and y written; backward x, y and y's gradient
