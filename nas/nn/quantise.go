@@ -2,6 +2,7 @@ package nn
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/segnas/segnas/gobind"
 )
@@ -43,16 +44,17 @@ type quantising struct {
 	clip *Param
 }
 
-// with returns the use of a quantiser at a bit width; bits 0 is float.
-func (q *Quantiser) with(bits int) (quantising, error) {
-	if bits == 0 {
-		return quantising{}, nil
-	}
+// quantising returns the use of a quantiser at a bit width on a tensor of so many values. The clip's gradient is a sum over them, which grows with their
+// root where their signs are mixed; divided by that root it moves the clip about as fast as each weight moves (Esser et al. 2020, section 2.2).
+func (t *Tape) quantising(q *Quantiser, bits, values int) (quantising, error) {
 	if q == nil || q.Clip(bits) == nil {
 		return quantising{}, fmt.Errorf("%d bits are wanted of a layer that has no clip for them", bits)
 	}
-	return quantising{gobind.Quantiser{Bits: bits, Signed: q.Signed, Scale: 1}, q.clips[bits]}, nil
+	return quantising{gobind.Quantiser{Bits: bits, Signed: q.Signed, Gradient: t.clips, Scale: float32(1 / math.Sqrt(float64(values)))}, q.clips[bits]}, nil
 }
+
+// SetClipGradient chooses what clips learn from, from now on; a new tape has gobind.ClipPACT.
+func (t *Tape) SetClipGradient(g gobind.ClipGradient) { t.clips = g }
 
 // FakeQuant returns x as quantised arithmetic would have it, and hands gradients straight through the rounding. bits 0 is x itself.
 func (t *Tape) FakeQuant(x Value, q *Quantiser, bits int, mode Mode) Value {
@@ -60,7 +62,7 @@ func (t *Tape) FakeQuant(x Value, q *Quantiser, bits int, mode Mode) Value {
 		return x
 	}
 	t.where = q.Name
-	use, err := q.with(bits)
+	use, err := t.quantising(q, bits, x.tensor.Elements()/x.tensor.Shape[0])
 	if err != nil {
 		t.fail(err)
 		return x
@@ -109,7 +111,7 @@ func (t *Tape) quantise(c *convolution, w WeightBits) {
 	if w.Bits == 0 || t.err != nil {
 		return
 	}
-	use, err := w.Quantiser.with(w.Bits)
+	use, err := t.quantising(w.Quantiser, w.Bits, c.weight.Elements())
 	if err != nil {
 		t.fail(err)
 		return

@@ -105,7 +105,7 @@ func TestQuantised_IsTheFloatLayerOfRoundedWeights(t *testing.T) {
 			near(t, "y", y, wantY)
 			near(t, "dx", dx, wantDX)
 			near(t, "dw", dweight, want)
-			near(t, "dclip", []float32{dclip}, []float32{float32(wantClip)})
+			near(t, "dclip", []float32{dclip}, []float32{float32(wantClip / math.Sqrt(float64(len(want))))})
 		}
 	}
 }
@@ -161,8 +161,30 @@ func TestFakeQuant_PassesGradientsInsideTheClip(t *testing.T) {
 			}
 		}
 		near(t, "dx", dx, want)
-		near(t, "dclip", gradOf(q.Clip(4)), []float32{wantClip})
+		near(t, "dclip", gradOf(q.Clip(4)), []float32{wantClip / float32(math.Sqrt(4*3*5))})
 		b.tape.DiscardGradients()
+	}
+}
+
+// Learned steps add what the rounding inside the clip does.
+func TestSetClipGradient_StepsLearnInsideTheClip(t *testing.T) {
+	b := newBench(t, 16)
+	q := b.quantiser(t, "a", true, 1.1)
+	x, r := b.random(t, 2, 4, 3, 5), b.random(t, 2, 4, 3, 5)
+	of := func(g gobind.ClipGradient) float64 {
+		b.tape.SetClipGradient(g)
+		b.pass(t, x, r, func(t *Tape, x Value) Value { return t.FakeQuant(x, q, 4, Train) })
+		defer b.tape.DiscardGradients()
+		return float64(gradOf(q.Clip(4))[0])
+	}
+	inside := 0.0
+	for i, v := range gobind.Host[float32](x) {
+		if level := float64(v) * 7 / 1.1; math.Abs(level) < 7 {
+			inside += float64(gobind.Host[float32](r)[i]) * (math.RoundToEven(level) - level) / 7
+		}
+	}
+	if got, want := of(gobind.ClipStep)-of(gobind.ClipPACT), inside/math.Sqrt(4*3*5); math.Abs(got-want) > 1e-5 {
+		t.Errorf("steps add %g to the clip's gradient, want %g", got, want)
 	}
 }
 

@@ -15,6 +15,7 @@ type Tape struct {
 	stream  *gobind.Stream
 	arena   arena
 	stored  gobind.DType // of activations and their gradients, but for logits
+	clips   gobind.ClipGradient
 	small   bump
 	values  []valueState
 	nodes   []node

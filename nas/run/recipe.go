@@ -142,6 +142,7 @@ func trainingFlags(fs *pflag.FlagSet, c *Config) {
 	fs.Float64Var(&c.Augmentation.Value, "value", c.Augmentation.Value, "random relative changes of the brightness")
 	fs.BoolVar(&c.Augmentation.Flip, "flip", c.Augmentation.Flip, "mirror training pictures one time in two")
 	fs.StringVar(&c.TrainPrecision, "train-precision", c.TrainPrecision, "how activations are kept in training: f32 (default); f16 (losses scaled) or bf16 on a GPU")
+	fs.BoolVar(&c.Optimiser.StepClips, "step-clips", c.Optimiser.StepClips, "clips of bit widths learn from the rounding inside them, too (learned step sizes)")
 	fs.Float64Var(&c.Optimiser.Clip, "clip", c.Optimiser.Clip, "largest gradient norm; 0 does not clip")
 	fs.IntVar(&c.Checks, "checks", c.Checks, "evaluations during a network's training")
 	fs.IntVar(&c.RecalibrationBatches, "recalibration-batches", c.RecalibrationBatches, "training batches for batch-norm statistics")

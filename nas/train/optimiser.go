@@ -3,6 +3,7 @@ package train
 import (
 	"math"
 
+	"github.com/segnas/segnas/gobind"
 	"github.com/segnas/segnas/nas/misuse"
 )
 
@@ -19,6 +20,17 @@ type Optimiser struct {
 	// place in evaluations and at the end; 0 is none. In the first steps t the decay is at most (1+t)/(10+t), or the average would remember the
 	// random start.
 	Average float64 `json:"average"`
+	// StepClips lets the clips of bit widths learn from what rounding does inside them too (learned step sizes, Esser et al. 2020), not from what lies
+	// beyond them alone (PACT, Choi et al. 2018).
+	StepClips bool `json:"step_clips,omitempty"`
+}
+
+// clipGradient is what StepClips chooses.
+func (o Optimiser) clipGradient() gobind.ClipGradient {
+	if o.StepClips {
+		return gobind.ClipStep
+	}
+	return gobind.ClipPACT
 }
 
 // DefaultOptimiser returns the method's settings.

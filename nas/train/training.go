@@ -93,6 +93,7 @@ func (w *Worker) Train(ctx context.Context, t Training) error {
 		return err
 	}
 	defer log.Close()
+	w.tape.SetClipGradient(t.Optimiser.clipGradient())
 	r := runningTraining{Training: t, worker: w, log: log, step: step, saved: time.Now(), logged: time.Now(), average: average}
 	if r.checked, err = lastCheck(filepath.Join(t.Folder, MetricsFile)); err != nil {
 		return err
