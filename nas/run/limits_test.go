@@ -13,7 +13,7 @@ import (
 
 // quantisedSettings is a file of settings whose space has bit widths.
 func quantisedSettings(t *testing.T) string {
-	return settingsFile(t, "space = \"k3,5 e3,4,6 d2,3,4 b4,6,8\"\n")
+	return settingsFile(t, "space = \"k3,5 e3,4,6 d2,3,4 b4,6,8\"\n[[shrinking]]\nlearning_rate = 0.1\nquantised = true\nsteps = 6\n")
 }
 
 func TestLimits_OfBitOpsAndBytesAreReadAndAnyTwoHold(t *testing.T) {
@@ -86,5 +86,6 @@ func TestLimits_OfBitWidthsAreRefusedWhereThereAreNone(t *testing.T) {
 	requireMisuse(t, Search, tiny("--limit-bitops", "400G"), "have no bit widths, and so no bit operations")
 	requireMisuse(t, Search, tiny("--limit-bytes", "0"), "give a number above 0")
 	requireMisuse(t, Search, append([]string{"--config", quantisedSettings(t)}, tiny("--out", t.TempDir())...), "give k3,5 e3,4,6 d2,3,4")
+	requireMisuse(t, Search, append([]string{"--config", settingsFile(t, "space = \"k3,5 e3,4,6 d2,3,4 b4,6,8\"\n")}, tiny("--out", t.TempDir())...), "no phase of the supernet's training draws them")
 	requireMisuse(t, Train, []string{"--arch", "baseline-w9a8"}, "should read like w8a6, with 2 to 8 bits")
 }
