@@ -212,6 +212,9 @@ func (o *importOptions) toTorch(device *gobind.Context) (ImportedTorch, error) {
 		return ImportedTorch{}, err
 	}
 	defer model.Close()
+	if a := model.Arch(); a.IsQuantised() {
+		return ImportedTorch{}, misuse.Errorf("%s holds %v, which has bit widths; the PyTorch module is in floating point", o.to, a)
+	}
 	plain, err := train.Capture(model, false)
 	if err != nil {
 		return ImportedTorch{}, err

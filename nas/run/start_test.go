@@ -56,6 +56,7 @@ func TestTrain_StartsFromGivenWeights(t *testing.T) {
 		t.Errorf("eval says\n%s\ntrain said\n%s", score.String(), first)
 	}
 	requireMisuse(t, Export, []string{"--model", model, "--out", filepath.Join(folder, "few.onnx")}, "has bit widths")
+	requireMisuse(t, Import, []string{"--to-torch", model, "--out", filepath.Join(folder, "few.safetensors")}, "has bit widths")
 	if _, err := os.Stat(filepath.Join(folder, "few.onnx")); err == nil {
 		t.Error("a network with bit widths was exported")
 	}
