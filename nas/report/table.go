@@ -11,27 +11,29 @@ import (
 // Row is one network of the comparison. Zero stands for a figure that is not known.
 type Row struct {
 	Name        string  `json:"name"`
-	Arch        string  `json:"arch,omitempty"`         // canonical text; empty for networks outside the space
-	MIoU        float64 `json:"miou,omitempty"`         // a share
-	MIoUSpread  float64 `json:"miou_spread,omitempty"`  // standard deviation over seeds
-	MACs        int64   `json:"macs,omitempty"`         // multiply-adds of a picture
-	Params      int64   `json:"params,omitempty"`       // learned parameters
-	PredictedMS float64 `json:"predicted_ms,omitempty"` // from the latency table
-	MeasuredMS  float64 `json:"measured_ms,omitempty"`  // median
-	Q1MS        float64 `json:"q1_ms,omitempty"`        // quartiles of the measured time
-	Q3MS        float64 `json:"q3_ms,omitempty"`        //
-	P99MS       float64 `json:"p99_ms,omitempty"`       // 99th percentile of the measured time
-	Joules      float64 `json:"joules,omitempty"`       // energy of a picture, measured
-	Samples     int     `json:"samples,omitempty"`      // accepted runs behind the measured time
-	FPS         float64 `json:"fps,omitempty"`          // pictures per second
-	WithinLimit *bool   `json:"within_limit,omitempty"` // nil without a limit
-	Winner      bool    `json:"winner,omitempty"`       // set off in the report
+	Arch        string  `json:"arch,omitempty"`           // canonical text; empty for networks outside the space
+	MIoU        float64 `json:"miou,omitempty"`           // a share
+	MIoUSpread  float64 `json:"miou_spread,omitempty"`    // standard deviation over seeds
+	MACs        int64   `json:"macs,omitempty"`           // multiply-adds of a picture
+	Params      int64   `json:"params,omitempty"`         // learned parameters
+	BitOps      int64   `json:"bit_operations,omitempty"` // of a picture, in a network with bit widths
+	Bytes       int64   `json:"model_bytes,omitempty"`    // of such a network as it is stored
+	PredictedMS float64 `json:"predicted_ms,omitempty"`   // from the latency table
+	MeasuredMS  float64 `json:"measured_ms,omitempty"`    // median
+	Q1MS        float64 `json:"q1_ms,omitempty"`          // quartiles of the measured time
+	Q3MS        float64 `json:"q3_ms,omitempty"`          //
+	P99MS       float64 `json:"p99_ms,omitempty"`         // 99th percentile of the measured time
+	Joules      float64 `json:"joules,omitempty"`         // energy of a picture, measured
+	Samples     int     `json:"samples,omitempty"`        // accepted runs behind the measured time
+	FPS         float64 `json:"fps,omitempty"`            // pictures per second
+	WithinLimit *bool   `json:"within_limit,omitempty"`   // nil without a limit
+	Winner      bool    `json:"winner,omitempty"`         // set off in the report
 }
 
 const unknown = "–"
 
 // header of the comparison; cells gives a row's texts in this order.
-var header = []string{"network", "mIoU %", "GMACs", "params M", "predicted ms", "measured ms", "quartiles", "FPS", "J/picture", "in limit", "architecture"}
+var header = []string{"network", "mIoU %", "GMACs", "params M", "G bit ops", "KB", "predicted ms", "measured ms", "quartiles", "FPS", "J/picture", "in limit", "architecture"}
 
 func (r Row) cells() []string {
 	within := unknown
@@ -47,7 +49,7 @@ func (r Row) cells() []string {
 		arch = r.Arch
 	}
 	return []string{
-		r.Name, r.miou(), scaled(r.MACs, 1e9), scaled(r.Params, 1e6), significant(r.PredictedMS), significant(r.MeasuredMS), quartiles,
+		r.Name, r.miou(), scaled(r.MACs, 1e9), scaled(r.Params, 1e6), scaled(r.BitOps, 1e9), scaled(r.Bytes, 1e3), significant(r.PredictedMS), significant(r.MeasuredMS), quartiles,
 		significant(r.FPS), r.joules(), within, arch,
 	}
 }

@@ -75,6 +75,9 @@ func parseAblate(args []string, s Streams) (o ablateOptions, err error) {
 	if err := parse(fs, args, "NAME, one of:\n"+ablationList(o.cfg), s); err != nil {
 		return o, err
 	}
+	if fs.Changed("bits") {
+		o.cfg.learnBits()
+	}
 	o.out = cmp.Or(o.out, filepath.Join("runs", fmt.Sprintf("ablate-%s-%s", filepath.Base(filepath.Clean(o.cfg.Data)), o.cfg.Preset)))
 	if o.printed, err = configPrinted(fs, o.cfg, s); err != nil || o.printed {
 		return o, err

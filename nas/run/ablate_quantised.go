@@ -44,17 +44,12 @@ func quantisedAblation() ablation {
 		})
 	}
 	for i := range a.variants {
-		a.variants[i].change = quantised
+		a.variants[i].change = func(c *Config) {
+			c.Space.Bits = slices.Sorted(slices.Values(uniformBits))
+			c.learnBits()
+		}
 	}
 	return a
-}
-
-// quantised makes the space one of bit widths, which the supernet learns in a phase more, as long as its last one.
-func quantised(c *Config) {
-	c.Space.Bits = slices.Sorted(slices.Values(uniformBits))
-	last := c.Shrinking[len(c.Shrinking)-1]
-	last.Quantised = true
-	c.Shrinking = append(slices.Clone(c.Shrinking), last)
 }
 
 // fixedFinal cuts out and trains a network that was not searched.

@@ -188,7 +188,7 @@ func (c Config) validateRecipe() error {
 	if err := cmp.Or(c.HardPixels.Validate(), c.Sandwich.Validate()); err != nil {
 		return err
 	}
-	if c.Space.IsQuantised() && !slices.ContainsFunc(c.Shrinking, func(p train.Phase) bool { return p.Quantised }) {
+	if c.Space.IsQuantised() && !slices.ContainsFunc(c.Shrinking, drawsBits) {
 		return misuse.Errorf("the space %v has bit widths, and no phase of the supernet's training draws them; give one of [[shrinking]] quantised = true", c.Space)
 	}
 	_, err := c.precision()

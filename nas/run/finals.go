@@ -35,14 +35,15 @@ func (f *finalNetwork) miou() float64 {
 }
 
 // finals lists the networks that are compared: the baseline from random weights, and, cut out of the supernet and all trained
-// alike, the baseline again as the control, the hand-scaled network and the winner.
+// alike, the baseline again as the control, the hand-scaled network and the winner. In a space of bit widths the first is in floating point, and the
+// hand-made ones have the largest widths.
 func (p *pipeline) finals(winner space.Arch) []*finalNetwork {
 	scratch := fmt.Sprintf("from scratch, %d steps", p.cfg.Scratch.Steps())
 	cut := fmt.Sprintf("cut out of the supernet and retrained, %d steps", p.cfg.Retrain.Steps())
 	return []*finalNetwork{
 		{Name: baselineName, How: scratch, Arch: space.Baseline()},
-		{Name: controlName, How: cut, Arch: space.Baseline()},
-		{Name: handName, How: cut, Arch: space.HandScaled()},
+		{Name: controlName, How: cut, Arch: p.cfg.Space.Widest(space.Baseline())},
+		{Name: handName, How: cut, Arch: p.cfg.Space.Widest(space.HandScaled())},
 		{Name: winnerName, How: cut, Arch: winner},
 	}
 }

@@ -276,14 +276,20 @@ func (p *pipeline) supernetJob(m supernet.Model) job {
 	}
 }
 
-// checkSupernet evaluates the largest network, and some drawn at random, the same ones every time.
+// checkSupernet evaluates the largest network, and some drawn at random, the same ones every time: in floating point until bit widths are learned.
 func (p *pipeline) checkSupernet(ctx context.Context, evaluator *train.Evaluator) (c train.Checked, err error) {
-	if c.Confusion, err = evaluator.Confusion(ctx, p.cfg.Space.Largest()); err != nil {
+	sp := p.cfg.Space
+	if fitted, err := train.Fitted(evaluator.Supernet); err != nil {
+		return c, err
+	} else if !fitted {
+		sp = sp.Float()
+	}
+	if c.Confusion, err = evaluator.Confusion(ctx, sp.Largest()); err != nil {
 		return c, err
 	}
 	rng := p.rng(checkedNetworks)
 	for range p.cfg.RandomChecks {
-		score, err := evaluator.Evaluate(ctx, p.cfg.Space.Sample(rng))
+		score, err := evaluator.Evaluate(ctx, sp.Sample(rng))
 		if err != nil {
 			return c, err
 		}

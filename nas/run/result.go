@@ -7,6 +7,7 @@ import (
 
 	"github.com/segnas/segnas/nas/latency"
 	"github.com/segnas/segnas/nas/metrics"
+	"github.com/segnas/segnas/nas/quant"
 	"github.com/segnas/segnas/nas/report"
 	"github.com/segnas/segnas/nas/search"
 	"github.com/segnas/segnas/nas/space"
@@ -57,11 +58,13 @@ func (p *pipeline) result(found *search.Result, winner search.Evaluation, all []
 		return r, err
 	}
 	model := p.folder.file(winnerModel)
-	r.Next = []string{
-		fmt.Sprintf("%s --model %s PICTURE_OR_FOLDER", command("segment"), model),
+	if !r.Winner.IsQuantised() { // which sessions do not run
+		r.Next = append(r.Next, fmt.Sprintf("%s --model %s PICTURE_OR_FOLDER", command("segment"), model))
+	}
+	r.Next = append(r.Next,
 		fmt.Sprintf("%s --model %s --data %s --format %s", command("eval"), model, p.cfg.Data, p.cfg.Format),
 		fmt.Sprintf("%s --table %s --size %dx%d --classes %d --verify 50", command("profile"), p.folder.file(tableFile), p.cfg.Height, p.cfg.Width, p.net.Classes),
-	}
+	)
 	return r, nil
 }
 
@@ -80,12 +83,16 @@ func (p *pipeline) row(f *finalNetwork, n latency.Measurement) (report.Row, erro
 		}
 		within = within && cost <= l.Max
 	}
-	return report.Row{
+	row := report.Row{
 		Name: f.Name, Arch: f.Arch.String(), MIoU: f.miou(),
 		MACs: p.net.MACs(f.Arch, p.cfg.Height, p.cfg.Width), Params: p.net.Params(f.Arch),
 		PredictedMS: predicted, MeasuredMS: ms, Q1MS: milliseconds(t.Q1), Q3MS: milliseconds(t.Q3), P99MS: milliseconds(t.P99),
 		Joules: n.Joules, Samples: t.N, FPS: 1000 / ms, WithinLimit: &within, Winner: f.Name == winnerName,
-	}, nil
+	}
+	if f.Arch.IsQuantised() {
+		row.BitOps, row.Bytes = quant.BitOps(p.net, f.Arch, p.cfg.Height, p.cfg.Width), quant.ModelBytes(p.net, f.Arch)
+	}
+	return row, nil
 }
 
 // print writes the result for people.

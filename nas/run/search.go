@@ -46,6 +46,9 @@ func parseSearch(args []string, s Streams) (o searchOptions, err error) {
 	if err := parse(fs, args, "", s); err != nil {
 		return o, err
 	}
+	if fs.Changed("bits") {
+		o.cfg.learnBits()
+	}
 	if o.budget < 0 {
 		return o, misuse.Errorf("--budget: %v; give a time above 0", o.budget)
 	}
@@ -69,10 +72,6 @@ func Search(ctx context.Context, args []string, s Streams) error {
 	o, err := parseSearch(args, s)
 	if err != nil || o.printed {
 		return err
-	}
-	if o.cfg.Space.IsQuantised() {
-		return misuse.Errorf("the networks of the space %v have bit widths, and a search measures what it finds in floating point; give %v, or let tools/ablate quantised search",
-			o.cfg.Space, o.cfg.Space.Float())
 	}
 	o.machine.sessions = "measure networks"
 	return o.folderOptions.run(ctx, s, func(p *pipeline) (printer, error) {

@@ -33,7 +33,7 @@ func (w *Worker) Calibrate(ctx context.Context, m supernet.Model, a space.Arch, 
 
 // fitQuantisers calibrates a model that was built or cut out of float weights, whose clips are zero; others stay as they are.
 func (t *Training) fitQuantisers(ctx context.Context, w *Worker) error {
-	fitted, err := fittedQuantisers(t.Model)
+	fitted, err := Fitted(t.Model)
 	if err != nil || fitted {
 		return err
 	}
@@ -44,8 +44,8 @@ func (t *Training) fitQuantisers(ctx context.Context, w *Worker) error {
 	return w.Calibrate(ctx, t.Model, a, Some{Data: t.Data, Batch: t.Batch, Height: t.Height, Width: t.Width, Seed: t.Seed, Batches: calibrationBatches})
 }
 
-// fittedQuantisers reports whether no clip is zero.
-func fittedQuantisers(m supernet.Model) (bool, error) {
+// Fitted reports whether a model has no clip that waits to be fitted.
+func Fitted(m supernet.Model) (bool, error) {
 	for _, q := range supernet.Quantisers(m) {
 		for bits := range nn.MostBits + 1 {
 			p := q.Clip(bits)
