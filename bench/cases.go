@@ -128,18 +128,23 @@ func fakeQuant(l layer, y tensor) []operation {
 }
 
 // normed is a convolution as training runs it, between normalised activations: forward x is read and y written; backward x, y and y's gradient
-// are read and x's gradient is written, for both gradients and the sums. What batch norm adds is no pass of its own.
+// are read and x's gradient is written, for both gradients and the sums. What batch norm adds is no pass of its own, nor what quantising adds.
 func normed(l layer, x, w, y tensor) []operation {
-	xNorm, yNorm, xPairs, yPairs := f32(gobind.NormRows, l.inC), f32(gobind.NormRows, l.outC), tensor{gobind.F64, []int{2, l.inC}}, tensor{gobind.F64, []int{2, l.outC}}
-	forward := operation{l.op + "_norm_forward", l, l.macs(), int64(4 * (l.inputs() + l.weights() + l.outputs())), []tensor{x, xNorm, w, y, yPairs},
+	return append(normedBy(l, x, w, y, "_norm", gobind.NormRows, 2), normedBy(l, x, w, y, "_quantised_norm", gobind.QuantisedNormRows, 3)...)
+}
+
+func normedBy(l layer, x, w, y tensor, name string, normRows, sumsRows int) []operation {
+	xNorm, yNorm := f32(normRows, l.inC), f32(normRows, l.outC)
+	sums, moments := tensor{gobind.F64, []int{sumsRows, l.inC}}, tensor{gobind.F64, []int{2, l.outC}}
+	forward := operation{l.op + name + "_forward", l, l.macs(), int64(4 * (l.inputs() + l.weights() + l.outputs())), []tensor{x, xNorm, w, y, moments},
 		func(s *gobind.Stream, t []gobind.Tensor) error {
 			if l.op == "dwconv" {
 				return s.DWConvNormForward(t[0], t[1], true, t[2], l.stride, t[3], t[4])
 			}
 			return s.PWConvNormForward(t[0], t[1], true, t[2], gobind.Tensor{}, t[3], t[4])
 		}}
-	backward := operation{l.op + "_norm_backward", l, 2 * l.macs(), int64(4 * (2*l.inputs() + 2*l.weights() + 2*l.outputs())),
-		[]tensor{x, xNorm, w, y, yNorm, y, w, x, xPairs},
+	backward := operation{l.op + name + "_backward", l, 2 * l.macs(), int64(4 * (2*l.inputs() + 2*l.weights() + 2*l.outputs())),
+		[]tensor{x, xNorm, w, y, yNorm, y, w, x, sums},
 		func(s *gobind.Stream, t []gobind.Tensor) error {
 			if l.op == "dwconv" {
 				return s.DWConvNormBackward(t[0], t[1], true, t[2], l.stride, t[3], t[4], true, t[5], false, t[6], t[7], t[8])

@@ -45,6 +45,26 @@ func (s *Stream) FakeQuantBackward(q Quantiser, x, clip, dy Tensor, accumulate b
 		s.arg(4, &dclip), s.errAt()))
 }
 
+// QuantisedNormRows is the first size of a norm whose readers quantise the activation, too: NormRows, and the range that NormQuantise writes. Its sums
+// are F64 [3,C].
+const QuantisedNormRows = 10
+
+// NormQuantise makes readers of norm [QuantisedNormRows,C] quantise the activation, with a clip [1] or [C].
+func (s *Stream) NormQuantise(q Quantiser, clip, norm Tensor) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	return s.leave(C.segnas_norm_quantise(s.c, s.quantiser(q), s.arg(0, &clip), s.arg(1, &norm), s.errAt()))
+}
+
+// NormQuantiseBackward computes the clip's gradient, [1] or [C], from the third row of the norm's sums. The gradient is ClipPACT.
+func (s *Stream) NormQuantiseBackward(q Quantiser, sums Tensor, accumulate bool, dclip Tensor) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	return s.leave(C.segnas_norm_quantise_backward(s.c, s.quantiser(q), s.arg(0, &sums), flag(accumulate), s.arg(1, &dclip), s.errAt()))
+}
+
 // quantiser writes q as the call's and returns its address.
 func (s *Stream) quantiser(q Quantiser) *C.segnas_quantiser {
 	c := &s.call.quantiser

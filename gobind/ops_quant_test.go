@@ -160,3 +160,37 @@ func TestFakeQuant_PassesGradientsInsideAndGivesTheClipTheRest(t *testing.T) {
 	}
 	wantStatus(t, s.FakeQuantForward(Quantiser{Bits: 9}, values, dclip, dx), InvalidArgument, "bits is 9, should be 2 to 8")
 }
+
+func TestNormQuantise_MakesReadersOfTheNormQuantiseAndSumWhatTheClipCut(t *testing.T) {
+	x, s := open(t, Options{Threads: 2})
+	q, clip := Quantiser{Bits: 2, Scale: 2}, filled(t, x, []float32{3, 6}, 2)
+	norm, raw := newTensor(t, x, F32, QuantisedNormRows, 2), filled(t, x, []float32{-1, -1, 1.4, 1, 2.6, 7, 3, 8}, 4, 2)
+	y, da, dx := newTensor(t, x, F32, 4, 2), filled(t, x, []float32{1, 2, 4, 8, 16, 32, 64, 128}, 4, 2), newTensor(t, x, F32, 4, 2)
+	sums, dclip := newTensor(t, x, F64, 3, 2), newTensor(t, x, F32, 1)
+	zero, one := newTensor(t, x, F32, 2), filled(t, x, []float32{1, 1}, 2)
+	for _, err := range []error{
+		s.NormFromStatistics(zero, one, one, zero, 0, norm),
+		s.NormQuantise(q, clip, norm),
+		s.NormForward(raw, norm, true, y),
+		s.NormSums(raw, norm, true, da, sums),
+		s.NormGradient(raw, norm, true, da, dx),
+		s.NormQuantiseBackward(q, sums, false, dclip),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		name      string
+		got, want []float32
+	}{
+		{"activation", Host[float32](y), []float32{0, 0, 1, 0, 3, 6, 3, 6}},
+		{"gradient", Host[float32](dx), []float32{0, 0, 4, 8, 16, 0, 0, 0}},
+		{"clip's gradient", Host[float32](dclip), []float32{2 * (32 + 64 + 128)}},
+	} {
+		if !slices.Equal(c.got, c.want) {
+			t.Errorf("%s %v, want %v", c.name, c.got, c.want)
+		}
+	}
+	wantStatus(t, s.NormQuantise(q, filled(t, x, []float32{1, 1, 1}, 3), norm), InvalidArgument, "clip should be a vector of 2")
+}

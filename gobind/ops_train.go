@@ -6,7 +6,7 @@ package gobind
 import "C"
 
 // A convolution that batch norm follows leaves its raw result x and a norm, an F32 tensor [NormRows,C], from which readers of x compute
-// the activation, and the gradient of x from the activation's, on the way. segnas.h gives the formulas.
+// the activation, and the gradient of x from the activation's, on the way. segnas.h gives the formulas. With QuantisedNormRows the activation is quantised.
 
 // NormRows is the first size of a norm: mean, scale, beta, inverse deviation, and centre and slope of the gradient.
 const NormRows = 6

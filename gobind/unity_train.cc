@@ -4,3 +4,4 @@
 #include "../csrc/train/dwconv_norm.cc"
 #include "../csrc/train/norm.cc"
 #include "../csrc/train/pwconv_norm.cc"
+#include "../csrc/train/quantised_norm.cc"

@@ -1,8 +1,8 @@
-// What a segnas_quantiser and a clip make of a channel.
+// What a segnas_quantiser and its clips make of channels.
 #pragma once
 #include <cmath>
 
-#include "status.h"
+#include "view.h"
 
 namespace segnas {
 
@@ -32,6 +32,19 @@ inline segnas_status check_quantiser(const char *op, const segnas_quantiser *q, 
     return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: gradient is %d, should be SEGNAS_CLIP_PACT or SEGNAS_CLIP_STEP", op, q->gradient);
   if (std::isfinite(q->scale)) return SEGNAS_OK;
   return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: scale is %g, should be finite", op, static_cast<double>(q->scale));
+}
+
+// A clip, or its gradient: one for all channels or one for each.
+inline segnas_status check_clip(const segnas_stream *s, const char *op, const char *name, const segnas_tensor *t, int64_t channels, int64_t *clips,
+                                segnas_error *err) {
+  *clips = t && t->rank == 1 && t->shape[0] == 1 ? 1 : channels;
+  return check_vector(s, op, name, t, *clips, err);
+}
+
+// From a sum over what the clip cut.
+inline void add_clip_gradient(const segnas_quantiser &q, double sum, bool accumulate, float *dclip) {
+  const float g = static_cast<float>(static_cast<double>(q.scale) * sum);
+  *dclip = accumulate ? *dclip + g : g;
 }
 
 }  // namespace segnas

@@ -70,7 +70,6 @@ void make_ties(const Case &c, Values &v) {
 Problem problem_of(const Case &c, std::vector<Argument> arguments, std::function<Call(const segnas_quantiser &)> call,
                    std::function<std::vector<Expected>(Data, const Values &)> expect) {
   Problem p{c.text(), std::move(arguments), call(c.quantiser()), std::move(expect)};
-  if (c.clips == kTies) p.adjust = [c](Values &v) { make_ties(c, v); };
   auto refuse = [&](const std::string &what, auto &&change) {
     segnas_quantiser q = c.quantiser();
     change(q);
@@ -99,6 +98,7 @@ Problem forward(const Case &c) {
   };
   Problem p = problem_of(c, {pixels("x", Role::kIn, c), clip_argument(c), y}, call,
                          [c](Data, const Values &v) { return std::vector<Expected>{expected_exactly(quantised(c, v[0], v[1]))}; });
+  if (c.clips == kTies) p.adjust = [c](Values &v) { make_ties(c, v); };
   p.refusals.push_back({"a NULL quantiser", [](segnas_stream *s, const segnas_tensor *const *t, segnas_error *err) {
                           return segnas_fakequant_forward(s, nullptr, t[0], t[1], t[2], err);
                         }});
@@ -136,6 +136,7 @@ Problem backward(const Case &c) {
   dy.special = Special::kNaN;  // infinities of both signs in one sum make a NaN whose own sign hangs on the order of an addition's operands
   Problem p = problem_of(c, {pixels("x", Role::kIn, c), clip_argument(c), dy, dx, dclip}, call,
                          [c](Data data, const Values &v) { return expect_backward(c, data, v); });
+  if (c.clips == kTies) p.adjust = [c](Values &v) { make_ties(c, v); };
   p.refusals.push_back({"accumulate 2", [q = c.quantiser()](segnas_stream *s, const segnas_tensor *const *t, segnas_error *err) {
                           return segnas_fakequant_backward(s, &q, t[0], t[1], t[2], 2, t[3], t[4], err);
                         }});
@@ -143,6 +144,13 @@ Problem backward(const Case &c) {
                           return segnas_fakequant_backward(s, nullptr, t[0], t[1], t[2], 0, t[3], t[4], err);
                         }});
   return p;
+}
+
+Expected anything(size_t count) {
+  Expected expected;
+  expected.value.resize(count);
+  expected.accepts = [](size_t, double) { return true; };
+  return expected;
 }
 
 // Quantising what is quantised changes nothing: the difference is zero to the bit, for clips of every size.
@@ -168,13 +176,95 @@ Problem idempotent(const Case &c) {
   return p;
 }
 
+// ---------------------------------------------------------------- in passing
+
+// Rows of a norm that quantises.
+constexpr int64_t kRows = 10, kRangeAt = 6;
+
+Argument norm_argument(const Case &c) {
+  Argument norm{"norm", Kind::kMatrix, Role::kInOut, {kRows, c.c}};
+  norm.element = [](Random &r) { return r.uniform(0.25, 1.25) * (r.one_in(2) ? 1 : -1); };
+  return norm;
+}
+
+Problem norm_quantise(const Case &c) {
+  auto call = [](const segnas_quantiser &q) -> Call {
+    return [q](segnas_stream *s, const segnas_tensor *const *t, segnas_error *err) { return segnas_norm_quantise(s, &q, t[0], t[1], err); };
+  };
+  return problem_of(c, {clip_argument(c), norm_argument(c)}, call, [c](Data, const Values &v) {
+    std::vector<double> norm = v[1];
+    for (int64_t i = 0; i < c.c; i++) {
+      const ref::QuantiserLevels<float> q = c.levels(v[0][c.clip_of(size_t(i))]);
+      int64_t row = kRangeAt;
+      for (float value : {q.low, q.high, q.r, q.s}) norm[size_t(row++ * c.c + i)] = double(value);
+    }
+    return std::vector<Expected>{expected_exactly(norm)};
+  });
+}
+
+Problem norm_quantise_backward(const Case &given) {
+  Case c = given;
+  c.step = 0;
+  auto call = [accumulate = c.accumulate](const segnas_quantiser &q) -> Call {
+    return [q, accumulate](segnas_stream *s, const segnas_tensor *const *t, segnas_error *err) {
+      return segnas_norm_quantise_backward(s, &q, t[0], accumulate, t[1], err);
+    };
+  };
+  Argument dclip{"dclip", Kind::kVector, c.accumulate ? Role::kInOut : Role::kOut, {c.per_channel ? c.c : 1}};
+  dclip.special = Special::kNone;
+  Problem p = problem_of(c, {{"sums", Kind::kMatrix, Role::kIn, {3, c.c}, SEGNAS_F64}, dclip}, call, [c](Data, const Values &v) {
+    std::vector<ref::Sum> sums = sums_onto(v[1], c.per_channel ? c.c : 1, c.accumulate);
+    for (int64_t i = 0; i < c.c; i++) sums[c.clip_of(size_t(i))].add(double(c.scale) * v[0][size_t(2 * c.c + i)]);
+    return std::vector<Expected>{expected_sums(sums)};
+  });
+  segnas_quantiser steps = c.quantiser();
+  steps.gradient = SEGNAS_CLIP_STEP;
+  p.refusals.push_back({"learned steps", call(steps)});
+  return p;
+}
+
+// An activation that is quantised in passing has the bits of one that is normalised and then quantised, and so has its gradient: the differences are zero.
+Problem in_passing(const Case &c) {
+  auto call = [c, q = c.quantiser()](segnas_stream *s, const segnas_tensor *const *t, segnas_error *err) -> segnas_status {
+    const segnas_tensor *x = t[0], *clip = t[1], *norm = t[2], *da = t[3], *y = t[4], *y_apart = t[5], *dx = t[6], *dx_apart = t[7], *dclip = t[8];
+    segnas_tensor plain = *norm;
+    plain.shape[0] = kRangeAt;
+    const int32_t relu = c.in_place;
+    segnas_status status = segnas_norm_quantise(s, &q, clip, norm, err);
+    if (status == SEGNAS_OK) status = segnas_norm_forward(s, x, norm, relu, y, err);
+    if (status == SEGNAS_OK) status = segnas_norm_gradient(s, x, norm, relu, da, dx, err);
+    if (status == SEGNAS_OK) status = segnas_norm_forward(s, x, &plain, relu, y_apart, err);
+    if (status == SEGNAS_OK) status = segnas_fakequant_backward(s, &q, y_apart, clip, da, 0, dx_apart, dclip, err);
+    if (status == SEGNAS_OK) status = segnas_norm_gradient(s, x, &plain, relu, dx_apart, dx_apart, err);
+    if (status == SEGNAS_OK) status = segnas_fakequant_forward(s, &q, y_apart, clip, y_apart, err);
+    if (status == SEGNAS_OK) status = segnas_axpy(s, -1, y, y_apart, err);
+    if (status == SEGNAS_OK) status = segnas_axpy(s, -1, dx, dx_apart, err);
+    return status;
+  };
+  Case ordinary = c;
+  ordinary.clips = kOrdinary;
+  Problem p{c.text(),
+            {pixels("x", Role::kIn, c), clip_argument(ordinary), norm_argument(c), pixels("da", Role::kIn, c), pixels("y", Role::kOut, c),
+             pixels("y, difference", Role::kOut, c), pixels("dx", Role::kOut, c), pixels("dx, difference", Role::kOut, c),
+             {"dclip", Kind::kVector, Role::kOut, {c.per_channel ? c.c : 1}}},
+            call,
+            [](Data, const Values &v) {
+              const Expected zeros = expected_exactly(std::vector<double>(v[0].size()));
+              return std::vector<Expected>{anything(v[2].size()), anything(v[0].size()), zeros, anything(v[0].size()), zeros, anything(v[1].size())};
+            }};
+  p.data = {Data::kUniform};
+  return p;
+}
+
+// ---------------------------------------------------------------- tables and proof
+
 // Clips that are neither one for all nor one for each channel.
-std::vector<Problem> misfits(Problem (*problem)(const Case &)) {
+std::vector<Problem> misfits(Problem (*problem)(const Case &), size_t clip) {
   std::vector<Problem> misfits;
   for (const std::vector<int64_t> &shape : {std::vector<int64_t>{2}, {kCases[0].c + 1}, {1, kCases[0].c}, {1, 1}}) {
     misfits.push_back(problem(kCases[0]));
     misfits.back().text = "a clip " + sizes_text(shape);
-    misfits.back().arguments[1].shape = shape;
+    misfits.back().arguments[clip].shape = shape;
   }
   return misfits;
 }
@@ -209,11 +299,16 @@ void prove(GradientProof &proof, const Case &c) {
 }  // namespace
 
 void add_fakequant(std::vector<Function> &functions) {
-  add_functions(functions, "fakequant", kCases, draw, SameBits::kOnEveryBackend, {{"fakequant_forward", forward}, {"fakequant_idempotent", idempotent}});
-  functions.back().composed = true;
-  functions[functions.size() - 2].illegal = misfits(forward);
-  add_functions(functions, "fakequant", kCases, draw, SameBits::kOnInstructionSets, {{"fakequant_backward", backward}});
-  functions.back().illegal = misfits(backward);
+  auto add = [&](SameBits same_bits, const NamedProblem<Case> &problem) -> Function & {
+    add_functions(functions, "fakequant", kCases, draw, same_bits, {problem});
+    return functions.back();
+  };
+  add(SameBits::kOnEveryBackend, {"fakequant_forward", forward}).illegal = misfits(forward, 1);
+  add(SameBits::kOnInstructionSets, {"fakequant_backward", backward}).illegal = misfits(backward, 1);
+  add(SameBits::kOnEveryBackend, {"fakequant_idempotent", idempotent}).composed = true;
+  add(SameBits::kOnEveryBackend, {"norm_quantise", norm_quantise}).illegal = misfits(norm_quantise, 0);
+  add(SameBits::kOnInstructionSets, {"norm_quantise_backward", norm_quantise_backward}).illegal = misfits(norm_quantise_backward, 1);
+  add(SameBits::kNowhere, {"fakequant_in_passing", in_passing}).composed = true;
 }
 
 void prove_fakequant(GradientProof &proof) {

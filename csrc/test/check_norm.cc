@@ -32,8 +32,8 @@ Argument vector(const char *name, Role role, int64_t c, double low = -1, double 
 }
 
 // No entry near zero: ReLU's sign would hang on roundings.
-Argument norm_argument(const char *name, int64_t c, Role role = Role::kIn) {
-  Argument a{name, Kind::kMatrix, role, {6, c}};
+Argument norm_argument(const char *name, const Case &c, int64_t channels, Role role = Role::kIn) {
+  Argument a{name, Kind::kMatrix, role, {c.norm_rows(), channels}};
   a.element = [](Random &r) { return r.uniform(0.25, 1.25) * (r.one_in(2) ? 1 : -1); };
   return a;
 }
@@ -44,7 +44,7 @@ Argument weight(const char *name, Role role, const Case &c) {
   return a;
 }
 
-Argument pairs(const char *name, Role role, int64_t c) { return {name, Kind::kMatrix, role, {2, c}, SEGNAS_F64}; }
+Argument totals(const char *name, Role role, int64_t rows, int64_t c) { return {name, Kind::kMatrix, role, {rows, c}, SEGNAS_F64}; }
 
 // ---------------------------------------------------------------- the norm itself
 
@@ -60,8 +60,12 @@ struct Near {
   }
 };
 
-// The norm that mean and var make; rows centre and slope 0.
-Expected expect_norm(const std::vector<double> &mean, const std::vector<double> &var, const std::vector<double> &gamma, const std::vector<double> &beta) {
+// The norm to be made; the range of one that quantises is left alone.
+Argument made_norm(const Case &c) { return norm_argument("norm", c, c.cin, c.quantised() ? Role::kInOut : Role::kOut); }
+
+// The norm that mean and var make of an old one; rows centre and slope 0.
+Expected expect_norm(const std::vector<double> &mean, const std::vector<double> &var, const std::vector<double> &gamma, const std::vector<double> &beta,
+                     const std::vector<double> &old) {
   Near norm;
   auto inv_std = [&](size_t i) { return 1 / std::sqrt(var[i] + double(kEps)); };
   for (double v : mean) norm.add(v, 0, 0);
@@ -69,6 +73,7 @@ Expected expect_norm(const std::vector<double> &mean, const std::vector<double> 
   for (double v : beta) norm.add(v, 0, 0);
   for (size_t i = 0; i < gamma.size(); i++) norm.add(inv_std(i), inv_std(i), 1);
   for (size_t i = 0; i < 2 * gamma.size(); i++) norm.add(0, 0, 0);
+  for (size_t i = 6 * gamma.size(); i < old.size(); i++) norm.add(old[i], 0, 0);
   return norm.expected;
 }
 
@@ -79,11 +84,11 @@ Problem from_moments(const Case &c) {
     };
   };
   const int64_t count = c.x_pixels();
-  Argument moments = pairs("moments", Role::kIn, c.cin);
+  Argument moments = totals("moments", Role::kIn, 2, c.cin);
   moments.element = [](Random &r) { return r.uniform(0.01, 2); };
   Problem p{c.text(),
             {moments, vector("gamma", Role::kIn, c.cin), vector("beta", Role::kIn, c.cin), vector("running_mean", Role::kInOut, c.cin),
-             vector("running_var", Role::kInOut, c.cin, 0.1, 2), {"norm", Kind::kMatrix, Role::kOut, {6, c.cin}}},
+             vector("running_var", Role::kInOut, c.cin, 0.1, 2), made_norm(c)},
             call(count, kEps, kUpdate, true, true),
             [c, count](Data, const Values &v) {
               const size_t channels = size_t(c.cin);
@@ -94,7 +99,7 @@ Problem from_moments(const Case &c) {
                 means.add((1 - update) * v[3][i] + update * mean[i], std::fabs(v[3][i]) + std::fabs(mean[i]), 2);
                 vars.add((1 - update) * v[4][i] + update * unbiased, v[4][i] + unbiased, 2);
               }
-              return std::vector<Expected>{means.expected, vars.expected, expect_norm(mean, var, v[1], v[2])};
+              return std::vector<Expected>{means.expected, vars.expected, expect_norm(mean, var, v[1], v[2], v[5])};
             }};
   p.refusals = {{"no pixels", call(0, kEps, kUpdate, true, true)},        {"eps -1", call(count, -1, kUpdate, true, true)},
                 {"update 1.5", call(count, kEps, 1.5f, true, true)},      {"update -0.5", call(count, kEps, -0.5f, true, true)},
@@ -110,9 +115,9 @@ Problem from_statistics(const Case &c) {
   };
   Problem p{c.text(),
             {vector("mean", Role::kIn, c.cin), vector("var", Role::kIn, c.cin, 0.1, 2), vector("gamma", Role::kIn, c.cin), vector("beta", Role::kIn, c.cin),
-             {"norm", Kind::kMatrix, Role::kOut, {6, c.cin}}},
+             made_norm(c)},
             call(kEps),
-            [](Data, const Values &v) { return std::vector<Expected>{expect_norm(v[0], v[1], v[2], v[3])}; }};
+            [](Data, const Values &v) { return std::vector<Expected>{expect_norm(v[0], v[1], v[2], v[3], v[4])}; }};
   p.refusals = {{"eps -1", call(-1)}};
   return p;
 }
@@ -123,6 +128,14 @@ Expected expect_known(const std::vector<ref::Known> &known, int64_t roundings) {
   return expected_sums(sums, roundings);
 }
 
+// Of problems that begin with x and its norm.
+std::function<void(Values &)> adjusted(const Case &c) {
+  return [c](Values &v) {
+    fit_range(c, v[1]);
+    leave_kink(v[0], v[1], c.cin);
+  };
+}
+
 std::vector<std::pair<std::string, Call>> relu_refusals(const std::function<Call(int32_t)> &call) { return {{"relu 2", call(2)}, {"relu -1", call(-1)}}; }
 
 Problem norm_forward(const Case &c) {
@@ -131,10 +144,11 @@ Problem norm_forward(const Case &c) {
   };
   Argument y = pixels("y", Role::kOut, c.x());
   if (c.accumulate) y.alias = 0;
-  Problem p{c.text(), {pixels("x", Role::kIn, c.x()), norm_argument("norm", c.cin), y}, call(c.relu), [c](Data, const Values &v) {
+  Problem p{c.text(), {pixels("x", Role::kIn, c.x()), norm_argument("norm", c, c.cin), y}, call(c.relu), [c](Data, const Values &v) {
               return std::vector<Expected>{expect_known(read(v[0], v[1], c.cin, c.relu), kActivationRoundings)};
             }};
   p.refusals = relu_refusals(call);
+  if (c.quantised()) p.adjust = adjusted(c);
   return p;
 }
 
@@ -143,13 +157,13 @@ Problem norm_sums(const Case &c) {
     return [relu](segnas_stream *s, const segnas_tensor *const *t, segnas_error *err) { return segnas_norm_sums(s, t[0], t[1], relu, t[2], t[3], err); };
   };
   Problem p{c.text(),
-            {pixels("x", Role::kIn, c.x()), norm_argument("norm", c.cin), pixels("da", Role::kIn, c.x()), pairs("sums", Role::kOut, c.cin)},
+            {pixels("x", Role::kIn, c.x()), norm_argument("norm", c, c.cin), pixels("da", Role::kIn, c.x()), totals("sums", Role::kOut, c.sums_rows(), c.cin)},
             call(c.relu),
             [c](Data, const Values &v) {
               return std::vector<Expected>{expected_sums(gradient_sums(v[0], v[1], c.cin, c.relu, differentiate({}, {}, c.cin, false, v[2])), 2)};
             }};
   p.refusals = relu_refusals(call);
-  p.adjust = [c](Values &v) { leave_kink(v[0], v[1], c.cin); };
+  p.adjust = adjusted(c);
   return p;
 }
 
@@ -162,7 +176,7 @@ Problem norm_backward(const Case &c) {
   const int64_t count = c.x_pixels();
   const Role role = c.accumulate ? Role::kInOut : Role::kOut;
   Problem p{c.text(),
-            {pairs("sums", Role::kIn, c.cin), norm_argument("norm", c.cin, Role::kInOut), vector("dgamma", role, c.cin), vector("dbeta", role, c.cin)},
+            {totals("sums", Role::kIn, c.sums_rows(), c.cin), norm_argument("norm", c, c.cin, Role::kInOut), vector("dgamma", role, c.cin), vector("dbeta", role, c.cin)},
             call(count, c.accumulate, c.accumulate),
             [c, count](Data, const Values &v) {
               const size_t channels = size_t(c.cin);
@@ -176,6 +190,7 @@ Problem norm_backward(const Case &c) {
                 gamma.add(old_gamma + product * inv_std, std::fabs(old_gamma) + std::fabs(product * inv_std), 1);
                 beta.add(old_beta + v[0][i], std::fabs(old_beta) + std::fabs(v[0][i]), 1);
               }
+              for (size_t i = 6 * channels; i < v[1].size(); i++) norm.add(v[1][i], 0, 0);
               return std::vector<Expected>{norm.expected, gamma.expected, beta.expected};
             }};
   p.refusals = {{"no pixels", call(0, 0, 0)}, {"frozen 2", call(count, 2, 0)}, {"accumulate 2", call(count, 0, 2)}};
@@ -189,13 +204,13 @@ Problem norm_gradient(const Case &c) {
   Argument dx = pixels("dx", Role::kOut, c.x());
   if (c.accumulate) dx.alias = 2;
   Problem p{c.text(),
-            {pixels("x", Role::kIn, c.x()), norm_argument("norm", c.cin), pixels("da", Role::kIn, c.x()), dx},
+            {pixels("x", Role::kIn, c.x()), norm_argument("norm", c, c.cin), pixels("da", Role::kIn, c.x()), dx},
             call(c.relu),
             [c](Data, const Values &v) {
               return std::vector<Expected>{expect_known(differentiate(v[0], v[1], c.cin, c.relu, v[2]), kGradientRoundings)};
             }};
   p.refusals = relu_refusals(call);
-  p.adjust = [c](Values &v) { leave_kink(v[0], v[1], c.cin); };
+  p.adjust = adjusted(c);
   return p;
 }
 
@@ -243,7 +258,7 @@ std::vector<Expected> expect_forward(const Case &c, const Values &v) {
 }
 
 Problem forward(const Case &c) {
-  Argument x_norm = norm_argument("x_norm", c.cin), bias = vector("bias", Role::kIn, c.cout), moments = pairs("moments", Role::kOut, c.cout);
+  Argument x_norm = norm_argument("x_norm", c, c.cin), bias = vector("bias", Role::kIn, c.cout), moments = totals("moments", Role::kOut, 2, c.cout);
   x_norm.optional = bias.optional = moments.optional = true;
   x_norm.null = !c.x_norm || c.kind == kDense;
   bias.null = c.kind != kPointwise || c.accumulate;
@@ -252,6 +267,7 @@ Problem forward(const Case &c) {
             {pixels("x", Role::kIn, c.x()), x_norm, weight("w", Role::kIn, c), bias, pixels("y", Role::kOut, c.y()), moments},
             forward_call(c, c.relu, c.stride),
             [c](Data, const Values &v) { return expect_forward(c, v); }};
+  if (c.quantised()) p.adjust = adjusted(c);
   if (c.kind != kDense) p.refusals.push_back({"relu 2", forward_call(c, 2, c.stride)});
   if (c.kind != kPointwise)
     for (int32_t stride : {0, 3, -1}) p.refusals.push_back({"stride " + std::to_string(stride), forward_call(c, c.relu, stride)});
@@ -294,9 +310,9 @@ std::vector<Expected> expect_backward(const Case &c, const Values &v) {
 
 Problem backward(const Case &c) {
   const bool dense = c.kind == kDense;
-  Argument x_norm = norm_argument("x_norm", c.cin), w = weight("w", Role::kIn, c), y = pixels("y", Role::kIn, c.y()),
-           y_norm = norm_argument("y_norm", c.cout), dw = weight("dw", c.accumulate ? Role::kInOut : Role::kOut, c),
-           dx = pixels("dx", Role::kOut, c.x()), sums = pairs("sums", Role::kOut, c.cin);
+  Argument x_norm = norm_argument("x_norm", c, c.cin), w = weight("w", Role::kIn, c), y = pixels("y", Role::kIn, c.y()),
+           y_norm = norm_argument("y_norm", c, c.cout), dw = weight("dw", c.accumulate ? Role::kInOut : Role::kOut, c),
+           dx = pixels("dx", Role::kOut, c.x()), sums = totals("sums", Role::kOut, c.sums_rows(), c.cin);
   x_norm.null = !c.x_norm || dense;
   w.null = dense;
   y.null = y_norm.null = !c.y_norm();
@@ -308,7 +324,8 @@ Problem backward(const Case &c) {
             backward_call(c, c.relu, c.stride, c.accumulate),
             [c](Data, const Values &v) { return expect_backward(c, v); }};
   p.adjust = [c](Values &v) {
-    leave_kink(v[0], v[1], c.cin);
+    adjusted(c)(v);
+    fit_range(c, v[4]);
     leave_kink(v[3], v[4], c.cout);
   };
   p.refusals = {{"relu 2", backward_call(c, 2, c.stride, c.accumulate)}, {"accumulate 2", backward_call(c, c.relu, c.stride, 2)}};
@@ -320,18 +337,19 @@ Problem backward(const Case &c) {
 // ---------------------------------------------------------------- tables
 
 int32_t coin(Random &r) { return int32_t(r.integer(0, 1)); }
+int32_t some_bits(Random &r) { return r.one_in(2) ? 0 : int32_t(r.integer(2, 8)) * (r.one_in(2) ? 1 : -1); }
 
-Case draw_norm(Random &r) { return {kNorm, r.integer(0, 2), r.integer(1, 20), r.integer(1, 40), r.integer(1, 90), 1, 1, 1, 1, coin(r), coin(r)}; }
+Case draw_norm(Random &r) { return {kNorm, r.integer(0, 2), r.integer(1, 20), r.integer(1, 40), r.integer(1, 90), 1, 1, 1, 1, coin(r), coin(r), some_bits(r)}; }
 Case draw_pointwise(Random &r) {
-  return {kPointwise, r.integer(0, 2), r.integer(1, 12), r.integer(1, 24), r.integer(1, 150), r.integer(1, 150), 1, 1, coin(r), coin(r), coin(r)};
+  return {kPointwise, r.integer(0, 2), r.integer(1, 12), r.integer(1, 24), r.integer(1, 150), r.integer(1, 150), 1, 1, coin(r), coin(r), coin(r), some_bits(r)};
 }
 Case draw_depthwise(Random &r) {
   const int64_t channels = r.one_in(8) ? r.integer(400, 700) : r.integer(1, 70), small = channels > 70 ? 3 : 1;
   return {kDepthwise,           r.integer(1, 2), r.integer(1, 24 / small), r.integer(1, 60 / small), channels, channels,
-          2 * r.integer(1, 3) + 1, int32_t(r.integer(1, 2)), coin(r), coin(r), coin(r)};
+          2 * r.integer(1, 3) + 1, int32_t(r.integer(1, 2)), coin(r), coin(r), coin(r), some_bits(r)};
 }
 Case draw_dense(Random &r) {
-  return {kDense, r.integer(1, 3), r.integer(1, 20), r.integer(1, 40), r.integer(1, 16), r.integer(1, 40), 3, int32_t(r.integer(1, 2)), 0, coin(r), coin(r)};
+  return {kDense, r.integer(1, 3), r.integer(1, 20), r.integer(1, 40), r.integer(1, 16), r.integer(1, 40), 3, int32_t(r.integer(1, 2)), 0, coin(r), coin(r), some_bits(r)};
 }
 
 void add_kind(std::vector<Function> &functions, ConvKind kind, Case (*draw)(Random &), std::initializer_list<NamedProblem<Case>> problems) {
@@ -351,10 +369,12 @@ void add_kind(std::vector<Function> &functions, ConvKind kind, Case (*draw)(Rand
 
 // ---------------------------------------------------------------- proof
 
-// loss = sum of r A(conv(x)) with batch norm by the batch's own statistics; its gradients by the stated formulas.
+// loss = sum of r A(conv(x)) with batch norm by the batch's own statistics; its gradients by the stated formulas. Of what quantises, they are those of the
+// clipped activation.
 struct Proof {
   Case c;
   std::vector<double> x, w, gamma, beta, r;
+  std::vector<double> clip = {0.5};
 
   std::vector<double> convolve(const std::vector<double> &x_at, const std::vector<double> &w_at) const {
     std::vector<double> y(r.size());
@@ -368,14 +388,28 @@ struct Proof {
       const double inv_std = 1 / std::sqrt(moments[channels + i] + double(kEps));
       rows[i] = moments[i], rows[channels + i] = inv_std * gamma_at[i], rows[2 * channels + i] = beta_at[i], rows[3 * channels + i] = inv_std;
     }
+    const ref::QuantiserLevels<double> q(std::abs(c.bits), c.bits < 0, clip[0]);
+    for (double row : {q.low, q.high, q.r, q.s})
+      if (c.quantised()) rows.insert(rows.end(), channels, row);
     return rows;
   }
   double loss(const std::vector<double> &x_at, const std::vector<double> &w_at, const std::vector<double> &gamma_at, const std::vector<double> &beta_at) const {
     const std::vector<double> y = convolve(x_at, w_at), rows = norm(y, gamma_at, beta_at);
+    const ref::NormRows n = norm_rows(rows, c.cout, c.relu);
     double sum = 0;
-    const std::vector<ref::Known> a = read(y, rows, c.cout, c.relu);
-    for (size_t i = 0; i < a.size(); i++) sum += r[i] * a[i].value;
+    for (size_t i = 0; i < y.size(); i++) {
+      const int64_t k = int64_t(i) % c.cout;
+      double a = ref::norm_value(n, k, y[i]);
+      if (c.relu) a = std::max(a, 0.0);
+      if (c.quantised()) a = std::clamp(a, n.low(k), n.high(k));
+      sum += r[i] * a;
+    }
     return sum;
+  }
+  double loss_of_clip(const std::vector<double> &clip_at) const {
+    Proof p = *this;
+    p.clip = clip_at;
+    return p.loss(x, w, gamma, beta);
   }
 };
 
@@ -401,6 +435,10 @@ void prove_kind(GradientProof &proof, const Case &c, const std::string &name) {
   proof.check(name + " dw", [&](const std::vector<double> &at) { return p.loss(p.x, at, p.gamma, p.beta); }, p.w, dw, 1e-5);
   proof.check(name + " dgamma", [&](const std::vector<double> &at) { return p.loss(p.x, p.w, at, p.beta); }, p.gamma, dgamma, 1e-5);
   proof.check(name + " dbeta", [&](const std::vector<double> &at) { return p.loss(p.x, p.w, p.gamma, at); }, p.beta, dbeta, 1e-5);
+  if (!c.quantised()) return;
+  double dclip = 0;
+  for (size_t i = 2 * channels; i < sums.size(); i++) dclip += sums[i];
+  proof.check(name + " dclip", [&](const std::vector<double> &at) { return p.loss_of_clip(at); }, p.clip, {dclip}, 1e-5);
 }
 }  // namespace
 
@@ -414,11 +452,12 @@ void add_norm(std::vector<Function> &functions) {
 }
 
 void prove_norm(GradientProof &proof) {
-  for (int32_t relu : {0, 1}) {
-    prove_kind(proof, {kPointwise, 1, 2, 3, 3, 4, 1, 1, 0, relu, 0}, "pwconv_norm_backward");
-    prove_kind(proof, {kDepthwise, 2, 4, 5, 2, 2, 3, 2, 0, relu, 0}, "dwconv_norm_backward");
-    prove_kind(proof, {kDense, 1, 4, 3, 2, 3, 3, 1, 0, relu, 0}, "conv3x3_norm_backward_weight");
-  }
+  for (int32_t relu : {0, 1})
+    for (int32_t bits : {0, 4, -4}) {
+      prove_kind(proof, {kPointwise, 1, 2, 3, 3, 4, 1, 1, 0, relu, 0, bits}, "pwconv_norm_backward");
+      prove_kind(proof, {kDepthwise, 2, 4, 5, 2, 2, 3, 2, 0, relu, 0, bits}, "dwconv_norm_backward");
+      prove_kind(proof, {kDense, 1, 4, 3, 2, 3, 3, 1, 0, relu, 0, bits}, "conv3x3_norm_backward_weight");
+    }
 }
 
 }  // namespace segnas::check

@@ -39,10 +39,10 @@ segnas_status segnas_conv3x3_norm_forward(segnas_stream *s, const segnas_tensor 
                                           const segnas_tensor *moments, segnas_error *err) {
   SEGNAS_ENTER(s, err);
   Window d;
-  Pairs pairs;
+  Totals totals;
   int64_t w_pitch;
   SEGNAS_TRY(check_stem(s, __func__, x, "w", w, y, stride, &d, &w_pitch, err));
-  if (moments) SEGNAS_TRY(check_pairs(s, __func__, "moments", moments, d.out_channels, &pairs, err));
+  if (moments) SEGNAS_TRY(check_totals(s, __func__, "moments", moments, 2, d.out_channels, &totals, err));
   SEGNAS_DISPATCH(s, conv3x3_norm_forward, err, x, w, stride, y, moments);
   const Kernels &kernels = *s->context->kernels;
   ThreadPool &pool = *s->context->pool;
@@ -65,7 +65,7 @@ segnas_status segnas_conv3x3_norm_forward(segnas_stream *s, const segnas_tensor 
       if (sums) sums.measure(kernels, piece, worker, i == tile.row, row, d.out_w);
     }
   });
-  if (moments) sums.finish_moments(pool, [&](int64_t piece) { return tiling.tile(piece).pixels(); }, pairs);
+  if (moments) sums.finish_moments(pool, [&](int64_t piece) { return tiling.tile(piece).pixels(); }, totals);
   return succeed(err);
 }
 

@@ -109,10 +109,10 @@ segnas_status segnas_dwconv_norm_forward(segnas_stream *s, const segnas_tensor *
                                          int32_t stride, const segnas_tensor *y, const segnas_tensor *moments, segnas_error *err) {
   SEGNAS_ENTER(s, err);
   DepthwiseForward f;
-  Pairs pairs;
+  Totals totals;
   SEGNAS_TRY(check_window(s, __func__, x, "w", w, "y", y, 0, stride, &f.d, &f.w_pitch, err));
   SEGNAS_TRY(check_optional_norm(s, __func__, "x_norm", x_norm, f.d.in_channels, x_relu, &f.x_norm, err));
-  if (moments) SEGNAS_TRY(check_pairs(s, __func__, "moments", moments, f.d.in_channels, &pairs, err));
+  if (moments) SEGNAS_TRY(check_totals(s, __func__, "moments", moments, 2, f.d.in_channels, &totals, err));
   SEGNAS_DISPATCH(s, dwconv_norm_forward, err, x, x_norm, x_relu, w, stride, y, moments);
   f.x = rows_of(*x), f.y = rows_of(*y), f.w = f32(*w);
   ThreadPool &pool = *s->context->pool;
@@ -129,7 +129,7 @@ segnas_status segnas_dwconv_norm_forward(segnas_stream *s, const segnas_tensor *
     forward_tile(*s->context->kernels, f, tiling.tile(piece), piece, worker,
                  reinterpret_cast<float *>(scratch + rings_at + static_cast<size_t>(worker) * ring_bytes));
   });
-  if (moments) f.sums.finish_moments(pool, [&](int64_t piece) { return tiling.tile(piece).pixels(); }, pairs);
+  if (moments) f.sums.finish_moments(pool, [&](int64_t piece) { return tiling.tile(piece).pixels(); }, totals);
   return succeed(err);
 }
 
@@ -230,7 +230,7 @@ void backward_tile(const Kernels &kernels, const DepthwiseBackward &b, const Til
 }
 
 // Scratch, pieces, and the sums over them.
-segnas_status backward(segnas_stream *s, const char *op, DepthwiseBackward &b, bool accumulate, const segnas_tensor *dw, const Pairs *sums,
+segnas_status backward(segnas_stream *s, const char *op, DepthwiseBackward &b, bool accumulate, const segnas_tensor *dw, const Totals *sums,
                        segnas_error *err) {
   const Kernels &kernels = *s->context->kernels;
   ThreadPool &pool = *s->context->pool;
@@ -242,12 +242,12 @@ segnas_status backward(segnas_stream *s, const char *op, DepthwiseBackward &b, b
   const size_t dy_at = worker.add(floats(dy_ring_rows(d) * most_dy_columns(d, tiling) * c));
   const size_t x_at = worker.add(b.x_norm ? floats(x_ring_rows(d) * most_x_columns(d, tiling) * c) : 0);
   const size_t weight_at = layout.add(floats(pieces * distance));
-  const size_t sums_at = layout.add(sums ? PieceSums::bytes(pieces, c, pool.threads()) : 0);
+  const size_t sums_at = layout.add(sums ? PieceSums::bytes(pieces, c, pool.threads(), b.x_norm.sums()) : 0);
   const size_t workers_at = layout.add(worker.bytes() * static_cast<size_t>(pool.threads()));
   char *scratch = static_cast<char *>(s->scratch.reserve(layout.bytes()));
   if (!scratch) return out_of_scratch(op, err);
   float *weight_sums = reinterpret_cast<float *>(scratch + weight_at);
-  if (sums) b.sums = PieceSums(scratch + sums_at, pieces, c);
+  if (sums) b.sums = PieceSums(scratch + sums_at, pieces, c, b.x_norm.sums());
   pool.run(pieces, [&](int64_t piece, int index) {
     char *mine = scratch + workers_at + static_cast<size_t>(index) * worker.bytes();
     backward_tile(kernels, b, tiling.tile(piece), piece, index, reinterpret_cast<float *>(mine + dy_at), reinterpret_cast<float *>(mine + x_at),
@@ -272,7 +272,7 @@ segnas_status segnas_dwconv_norm_backward(segnas_stream *s, const segnas_tensor 
                                           segnas_error *err) {
   SEGNAS_ENTER(s, err);
   DepthwiseBackward b;
-  Pairs pairs;
+  Totals totals;
   int64_t dw_pitch;
   SEGNAS_TRY(check_window(s, __func__, x, "w", w, "y", y, 0, stride, &b.d, &b.w_pitch, err));
   SEGNAS_TRY(check_optional_norm(s, __func__, "x_norm", x_norm, b.d.in_channels, x_relu, &b.x_norm, err));
@@ -283,8 +283,8 @@ segnas_status segnas_dwconv_norm_backward(segnas_stream *s, const segnas_tensor 
   b.dx = {nullptr, 0};
   if (dx) SEGNAS_TRY(check_like(s, __func__, "dx", dx, "x", x, &b.dx, err));
   SEGNAS_TRY(check_sums_wanted(__func__, x_norm, dx, sums, err));
-  if (sums) SEGNAS_TRY(check_pairs(s, __func__, "sums", sums, b.d.in_channels, &pairs, err));
+  if (sums) SEGNAS_TRY(check_totals(s, __func__, "sums", sums, b.x_norm.sums(), b.d.in_channels, &totals, err));
   SEGNAS_DISPATCH(s, dwconv_norm_backward, err, x, x_norm, x_relu, w, stride, y, y_norm, y_relu, da, accumulate, dw, dx, sums);
   b.x = rows_of(*x), b.y = rows_of(*y), b.w = f32(*w);
-  return backward(s, __func__, b, accumulate != 0, dw, sums ? &pairs : nullptr, err);
+  return backward(s, __func__, b, accumulate != 0, dw, sums ? &totals : nullptr, err);
 }

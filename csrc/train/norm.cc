@@ -15,14 +15,22 @@ segnas_status check_sums_wanted(const char *op, const segnas_tensor *x_norm, con
   return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: sums are wanted without %s", op, x_norm ? "dx" : "x_norm");
 }
 
+segnas_status check_norm_rows(const segnas_stream *s, const char *op, const char *name, const segnas_tensor *t, int64_t channels, int64_t *pitch, segnas_error *err) {
+  const bool quantised = t && t->rank == 2 && quantised_norm(*t);
+  SEGNAS_TRY(check_matrix(s, op, name, t, quantised ? kNormQuantisedRows : kNormRows, channels, pitch, err));
+  if (!quantised || !s->context->backend) return SEGNAS_OK;
+  return fail(err, SEGNAS_NO_KERNEL, "%s: %s has %d rows; %s does not quantise in passing", op, name, kNormQuantisedRows, s->context->device_name);
+}
+
 segnas_status check_norm(const segnas_stream *s, const char *op, const char *name, const segnas_tensor *t, int64_t channels, int32_t relu, Norm *norm,
                          segnas_error *err) {
   int64_t pitch;
-  SEGNAS_TRY(check_matrix(s, op, name, t, kNormRows, channels, &pitch, err));
+  SEGNAS_TRY(check_norm_rows(s, op, name, t, channels, &pitch, err));
   SEGNAS_TRY(check_flag(op, "relu", relu, err));
   const float *rows = f32(*t);
   *norm = {rows + kNormMean * pitch, rows + kNormScale * pitch, rows + kNormBeta * pitch, rows + kNormCentre * pitch, rows + kNormSlope * pitch,
            relu != 0};
+  if (quantised_norm(*t)) norm->range = {rows + kNormLow * pitch, rows + kNormHigh * pitch, rows + kNormR * pitch, rows + kNormS * pitch};
   return SEGNAS_OK;
 }
 
@@ -32,14 +40,14 @@ segnas_status check_optional_norm(const segnas_stream *s, const char *op, const 
   return check_flag(op, "relu", relu, err);
 }
 
-segnas_status check_pairs(const segnas_stream *s, const char *op, const char *name, const segnas_tensor *t, int64_t channels, Pairs *pairs,
-                          segnas_error *err) {
+segnas_status check_totals(const segnas_stream *s, const char *op, const char *name, const segnas_tensor *t, int rows, int64_t channels, Totals *totals,
+                           segnas_error *err) {
   SEGNAS_TRY(check_view(s, op, name, t, SEGNAS_F64, err));
-  if (t->rank != 2 || t->shape[0] != 2 || t->shape[1] != channels)
-    return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: %s should be 2 x %lld", op, name, static_cast<long long>(channels));
+  if (t->rank != 2 || t->shape[0] != rows || t->shape[1] != channels)
+    return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: %s should be %d x %lld", op, name, rows, static_cast<long long>(channels));
   if ((channels > 1 && t->stride[1] != 1) || t->stride[0] < channels)
     return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: %s: the column stride must be 1 and rows must not overlap", op, name);
-  *pairs = {{f64(*t), f64(*t) + t->stride[0]}};
+  for (int row = 0; row < rows; row++) totals->rows[row] = f64(*t) + row * t->stride[0];
   return SEGNAS_OK;
 }
 
@@ -105,13 +113,13 @@ void PieceSums::measure(const Kernels &kernels, int64_t piece, int worker, bool 
 
 void PieceSums::add_gradient(const Kernels &kernels, int64_t piece, int worker, bool first, const Norm &norm, Rows x, Rows da, int64_t pixels) const {
   kernels.batchnorm.gradient_sums({x.at, x.pitch, da.at, da.pitch, pixels, channels_, norm.mean, norm.scale, norm.beta, norm.relu, nullptr, 0,
-                                   block(worker), sums(piece), !first});
+                                   block(worker), sums(piece), !first, norm.range});
 }
 
-void PieceSums::finish_gradient(ThreadPool &pool, const Pairs &target) const {
+void PieceSums::finish_gradient(ThreadPool &pool, const Totals &target) const {
   pool.run((channels_ + kChannels - 1) / kChannels, [&](int64_t part, int) {
     const int64_t begin = part * kChannels, n = std::min(kChannels, channels_ - begin);
-    for (int row = 0; row < 2; row++) {
+    for (int row = 0; row < rows_; row++) {
       double sum[kChannels] = {};
       for (int64_t piece = 0; piece < pieces_; piece++) {
         const double *from = sums(piece) + row * channels_ + begin;
@@ -156,7 +164,7 @@ struct Making {
 
   segnas_status check(const segnas_stream *s, const char *op, const segnas_tensor *gamma_tensor, const segnas_tensor *beta_tensor,
                       const segnas_tensor *norm_tensor, segnas_error *err) {
-    SEGNAS_TRY(check_matrix(s, op, "norm", norm_tensor, kNormRows, -1, &pitch, err));
+    SEGNAS_TRY(check_norm_rows(s, op, "norm", norm_tensor, -1, &pitch, err));
     norm = f32(*norm_tensor), channels = norm_tensor->shape[1];
     SEGNAS_TRY(check_vector(s, op, "gamma", gamma_tensor, channels, err));
     SEGNAS_TRY(check_vector(s, op, "beta", beta_tensor, channels, err));
@@ -182,9 +190,9 @@ segnas_status segnas_norm_from_moments(segnas_stream *s, const segnas_tensor *mo
                                        const segnas_tensor *norm, segnas_error *err) {
   SEGNAS_ENTER(s, err);
   Making making;
-  Pairs pairs;
+  Totals totals;
   SEGNAS_TRY(making.check(s, __func__, gamma, beta, norm, err));
-  SEGNAS_TRY(check_pairs(s, __func__, "moments", moments, making.channels, &pairs, err));
+  SEGNAS_TRY(check_totals(s, __func__, "moments", moments, 2, making.channels, &totals, err));
   SEGNAS_TRY(check_pixel_count(__func__, pixels, err));
   SEGNAS_TRY(check_eps(__func__, eps, err));
   if (!(update >= 0 && update <= 1))
@@ -197,12 +205,12 @@ segnas_status segnas_norm_from_moments(segnas_stream *s, const segnas_tensor *mo
   SEGNAS_DISPATCH(s, norm_from_moments, err, moments, pixels, gamma, beta, eps, update, running_mean, running_var, norm);
   const double unbias = pixels > 1 ? static_cast<double>(pixels) / static_cast<double>(pixels - 1) : 1;
   for (int64_t c = 0; c < making.channels; c++) {
-    const float mean = static_cast<float>(pairs.rows[0][c]);
-    making.set(c, mean, inverse_deviation(pairs.rows[1][c], eps));
+    const float mean = static_cast<float>(totals.rows[0][c]);
+    making.set(c, mean, inverse_deviation(totals.rows[1][c], eps));
     if (!running_mean) continue;
     float &old_mean = f32(*running_mean)[c], &old_var = f32(*running_var)[c];
     old_mean = (1 - update) * old_mean + update * mean;
-    old_var = (1 - update) * old_var + update * static_cast<float>(pairs.rows[1][c] * unbias);
+    old_var = (1 - update) * old_var + update * static_cast<float>(totals.rows[1][c] * unbias);
   }
   return succeed(err);
 }
@@ -244,23 +252,23 @@ segnas_status segnas_norm_sums(segnas_stream *s, const segnas_tensor *x, const s
   Pixels px;
   Norm n;
   Rows gradient;
-  Pairs pairs;
+  Totals totals;
   SEGNAS_TRY(check_stored_pixels(s, __func__, "x", x, &px, err));
   SEGNAS_TRY(check_norm(s, __func__, "norm", norm, px.channels, relu, &n, err));
   SEGNAS_TRY(check_like(s, __func__, "da", da, "x", x, &gradient, err));
-  SEGNAS_TRY(check_pairs(s, __func__, "sums", sums, px.channels, &pairs, err));
+  SEGNAS_TRY(check_totals(s, __func__, "sums", sums, n.sums(), px.channels, &totals, err));
   SEGNAS_DISPATCH(s, norm_sums, err, x, norm, relu, da, sums);
   ThreadPool &pool = *s->context->pool;
   const int64_t size = pass_pixels(px.count(), px.channels), pieces = (px.count() + size - 1) / size;
-  char *memory = static_cast<char *>(s->scratch.reserve(PieceSums::bytes(pieces, px.channels, pool.threads())));
+  char *memory = static_cast<char *>(s->scratch.reserve(PieceSums::bytes(pieces, px.channels, pool.threads(), n.sums())));
   if (!memory) return out_of_scratch(__func__, err);
-  const PieceSums parts(memory, pieces, px.channels);
+  const PieceSums parts(memory, pieces, px.channels, n.sums());
   const Kernels &kernels = *s->context->kernels;
   const Rows in = rows_of(*x);
   each_piece(s, px.count(), px.channels, [&](int64_t first, int64_t pixels, int64_t piece, int worker) {
     parts.add_gradient(kernels, piece, worker, true, n, in.from(first), gradient.from(first), pixels);
   });
-  parts.finish_gradient(pool, pairs);
+  parts.finish_gradient(pool, totals);
   return succeed(err);
 }
 
@@ -268,10 +276,10 @@ segnas_status segnas_norm_backward(segnas_stream *s, const segnas_tensor *sums, 
                                    const segnas_tensor *norm, const segnas_tensor *dgamma, const segnas_tensor *dbeta, segnas_error *err) {
   SEGNAS_ENTER(s, err);
   int64_t pitch;
-  Pairs pairs;
-  SEGNAS_TRY(check_matrix(s, __func__, "norm", norm, kNormRows, -1, &pitch, err));
+  Totals totals;
+  SEGNAS_TRY(check_norm_rows(s, __func__, "norm", norm, -1, &pitch, err));
   const int64_t channels = norm->shape[1];
-  SEGNAS_TRY(check_pairs(s, __func__, "sums", sums, channels, &pairs, err));
+  SEGNAS_TRY(check_totals(s, __func__, "sums", sums, Norm::sums_of(quantised_norm(*norm)), channels, &totals, err));
   SEGNAS_TRY(check_vector(s, __func__, "dgamma", dgamma, channels, err));
   SEGNAS_TRY(check_vector(s, __func__, "dbeta", dbeta, channels, err));
   SEGNAS_TRY(check_pixel_count(__func__, pixels, err));
@@ -281,7 +289,7 @@ segnas_status segnas_norm_backward(segnas_stream *s, const segnas_tensor *sums, 
   float *rows = f32(*norm), *gamma = f32(*dgamma), *beta = f32(*dbeta);
   const double count = static_cast<double>(pixels);
   for (int64_t c = 0; c < channels; c++) {
-    const double sum = pairs.rows[0][c], product = pairs.rows[1][c], inv_std = static_cast<double>(rows[kNormInvStd * pitch + c]);
+    const double sum = totals.rows[0][c], product = totals.rows[1][c], inv_std = static_cast<double>(rows[kNormInvStd * pitch + c]);
     const float of_gamma = static_cast<float>(product * inv_std), of_beta = static_cast<float>(sum);
     gamma[c] = accumulate ? gamma[c] + of_gamma : of_gamma;
     beta[c] = accumulate ? beta[c] + of_beta : of_beta;

@@ -8,16 +8,22 @@
 
 namespace segnas {
 
-// Rows of a norm tensor [6,C].
-enum NormRow { kNormMean, kNormScale, kNormBeta, kNormInvStd, kNormCentre, kNormSlope, kNormRows };
+// Rows of a norm tensor [6,C], or [10,C] where the activation is quantised.
+enum NormRow { kNormMean, kNormScale, kNormBeta, kNormInvStd, kNormCentre, kNormSlope, kNormRows, kNormLow = kNormRows, kNormHigh, kNormR, kNormS, kNormQuantisedRows };
 
-// Batch norm and perhaps ReLU of a raw tensor x: a = (x - mean) scale + beta. Empty (mean NULL): a = x.
+// Batch norm and perhaps ReLU of a raw tensor x: a = (x - mean) scale + beta, perhaps quantised. Empty (mean NULL): a = x.
 struct Norm {
   const float *mean = nullptr, *scale = nullptr, *beta = nullptr, *centre = nullptr, *slope = nullptr;
   bool relu = false;
+  BatchnormRange range = {};
   explicit operator bool() const { return mean != nullptr; }
+  int sums() const { return sums_of(range.low != nullptr); }  // a channel's
+  static int sums_of(bool quantised) { return quantised ? 3 : 2; }
 };
 
+// 6 rows or, on the CPU, 10.
+segnas_status check_norm_rows(const segnas_stream *s, const char *op, const char *name, const segnas_tensor *t, int64_t channels, int64_t *pitch, segnas_error *err);
+inline bool quantised_norm(const segnas_tensor &norm) { return norm.shape[0] == kNormQuantisedRows; }
 segnas_status check_norm(const segnas_stream *s, const char *op, const char *name, const segnas_tensor *t, int64_t channels, int32_t relu, Norm *norm,
                          segnas_error *err);
 // The same where NULL is legal.
@@ -44,12 +50,12 @@ class Layout {
   size_t bytes_ = 0;
 };
 
-// An f64 matrix [2, channels].
-struct Pairs {
-  double *rows[2] = {};
+// An f64 matrix [2, channels], or [3, channels].
+struct Totals {
+  double *rows[3] = {};
 };
-segnas_status check_pairs(const segnas_stream *s, const char *op, const char *name, const segnas_tensor *t, int64_t channels, Pairs *pairs,
-                          segnas_error *err);
+segnas_status check_totals(const segnas_stream *s, const char *op, const char *name, const segnas_tensor *t, int rows, int64_t channels, Totals *totals,
+                           segnas_error *err);
 
 // Rows of `channels` floats, pitch apart.
 struct Rows {
@@ -63,61 +69,61 @@ constexpr int64_t kAheadFloats = 1024;
 
 // y = the activation of x. ahead: how many floats further on x is read next.
 inline void apply_norm(const Kernels &kernels, const Norm &norm, Rows x, int64_t pixels, int64_t channels, Rows y, int64_t ahead = kAheadFloats) {
-  kernels.batchnorm.apply({x.at, x.pitch, y.at, y.pitch, pixels, channels, norm.mean, norm.scale, norm.beta, norm.relu, ahead});
+  kernels.batchnorm.apply({x.at, x.pitch, y.at, y.pitch, pixels, channels, norm.mean, norm.scale, norm.beta, norm.relu, ahead, norm.range});
 }
 
 // dx = the gradient of x, given da, that of its activation.
 inline void apply_gradient(const Kernels &kernels, const Norm &norm, Rows x, Rows da, int64_t pixels, int64_t channels, Rows dx,
                            int64_t ahead = kAheadFloats) {
   kernels.batchnorm.gradient({x.at, x.pitch, da.at, da.pitch, pixels, channels, norm.mean, norm.scale, norm.beta, norm.centre, norm.slope, norm.relu,
-                              dx.at, dx.pitch, ahead});
+                              dx.at, dx.pitch, ahead, norm.range});
 }
 
-// Two doubles a channel for every piece of a job, and a shift about which the piece's moments are taken.
+// Two doubles a channel for every piece of a job, three where a quantised norm wants its clip's, and a shift about which the piece's moments are taken.
 class PieceSums {
  public:
-  static size_t bytes(int64_t pieces, int64_t channels, int threads) {
-    return static_cast<size_t>(pieces) * piece_bytes(channels) + static_cast<size_t>(threads) * block_bytes(channels);
+  static size_t bytes(int64_t pieces, int64_t channels, int threads, int rows = 2) {
+    return static_cast<size_t>(pieces) * piece_bytes(channels, rows) + static_cast<size_t>(threads) * block_bytes(channels, rows);
   }
 
   PieceSums() = default;
   // memory: of bytes(...), aligned to a cache line.
-  PieceSums(char *memory, int64_t pieces, int64_t channels)
-      : memory_(memory), blocks_(memory + static_cast<size_t>(pieces) * piece_bytes(channels)), channels_(channels), pieces_(pieces) {}
+  PieceSums(char *memory, int64_t pieces, int64_t channels, int rows = 2)
+      : memory_(memory), blocks_(memory + static_cast<size_t>(pieces) * piece_bytes(channels, rows)), channels_(channels), pieces_(pieces), rows_(rows) {}
   explicit operator bool() const { return memory_ != nullptr; }
 
   // Adds the moments of rows to the piece's. The first call for a piece fixes the shift.
   void measure(const Kernels &kernels, int64_t piece, int worker, bool first, Rows rows, int64_t pixels) const;
-  // Adds the sums of g and g (x - mean), g = da masked.
+  // Adds the sums of g and g (x - mean), g = da masked, and those of da beyond the norm's range.
   void add_gradient(const Kernels &kernels, int64_t piece, int worker, bool first, const Norm &norm, Rows x, Rows da, int64_t pixels) const;
 
   // Mean and variance over all pieces; pixels(piece) is how many a piece has.
   template <class Pixels>
-  void finish_moments(ThreadPool &pool, Pixels &&pixels, const Pairs &moments) const;
+  void finish_moments(ThreadPool &pool, Pixels &&pixels, const Totals &moments) const;
   // The sums over all pieces.
-  void finish_gradient(ThreadPool &pool, const Pairs &sums) const;
+  void finish_gradient(ThreadPool &pool, const Totals &sums) const;
 
  private:
   static constexpr int64_t kChannels = 64;  // that one piece of the finish takes
 
-  static size_t piece_bytes(int64_t channels) {
-    return cache_lines(2 * static_cast<size_t>(channels) * sizeof(double)) + cache_lines(static_cast<size_t>(channels) * sizeof(float));
+  static size_t piece_bytes(int64_t channels, int rows) {
+    return sums_bytes(channels, rows) + cache_lines(static_cast<size_t>(channels) * sizeof(float));
   }
-  static size_t block_bytes(int64_t channels) { return cache_lines(2 * static_cast<size_t>(channels) * sizeof(float)); }
-  double *sums(int64_t piece) const { return reinterpret_cast<double *>(memory_ + static_cast<size_t>(piece) * piece_bytes(channels_)); }
-  float *shift(int64_t piece) const {
-    return reinterpret_cast<float *>(memory_ + static_cast<size_t>(piece) * piece_bytes(channels_) +
-                                     cache_lines(2 * static_cast<size_t>(channels_) * sizeof(double)));
-  }
-  float *block(int worker) const { return reinterpret_cast<float *>(blocks_ + static_cast<size_t>(worker) * block_bytes(channels_)); }
+  static size_t sums_bytes(int64_t channels, int rows) { return cache_lines(static_cast<size_t>(rows * channels) * sizeof(double)); }
+  static size_t block_bytes(int64_t channels, int rows) { return cache_lines(static_cast<size_t>(rows * channels) * sizeof(float)); }
+  char *part(int64_t piece) const { return memory_ + static_cast<size_t>(piece) * piece_bytes(channels_, rows_); }
+  double *sums(int64_t piece) const { return reinterpret_cast<double *>(part(piece)); }
+  float *shift(int64_t piece) const { return reinterpret_cast<float *>(part(piece) + sums_bytes(channels_, rows_)); }
+  float *block(int worker) const { return reinterpret_cast<float *>(blocks_ + static_cast<size_t>(worker) * block_bytes(channels_, rows_)); }
 
   char *memory_ = nullptr, *blocks_ = nullptr;
   int64_t channels_ = 0, pieces_ = 0;
+  int rows_ = 2;
 };
 
 // Every piece's sums are moved to the first piece's shift, in double: sum (x - s) = sum (x - t) + n (t - s), and the squares likewise.
 template <class Pixels>
-void PieceSums::finish_moments(ThreadPool &pool, Pixels &&pixels, const Pairs &moments) const {
+void PieceSums::finish_moments(ThreadPool &pool, Pixels &&pixels, const Totals &moments) const {
   pool.run((channels_ + kChannels - 1) / kChannels, [&](int64_t part, int) {
     const int64_t begin = part * kChannels, n = std::min(kChannels, channels_ - begin);
     double sum[kChannels] = {}, squares[kChannels] = {}, count = 0;

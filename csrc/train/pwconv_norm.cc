@@ -73,11 +73,11 @@ segnas_status segnas_pwconv_norm_forward(segnas_stream *s, const segnas_tensor *
   SEGNAS_ENTER(s, err);
   PointwiseForward f;
   Pointwise &p = f.shape;
-  Pairs pairs;
+  Totals totals;
   SEGNAS_TRY(check_pointwise(s, __func__, x, w, "y", y, &p, err));
   SEGNAS_TRY(check_optional_norm(s, __func__, "x_norm", x_norm, p.cin, x_relu, &f.norm, err));
   if (bias) SEGNAS_TRY(check_vector(s, __func__, "bias", bias, p.cout, err));
-  if (moments) SEGNAS_TRY(check_pairs(s, __func__, "moments", moments, p.cout, &pairs, err));
+  if (moments) SEGNAS_TRY(check_totals(s, __func__, "moments", moments, 2, p.cout, &totals, err));
   SEGNAS_DISPATCH(s, pwconv_norm_forward, err, x, x_norm, x_relu, w, bias, y, moments);
   const Kernels &kernels = *s->context->kernels;
   ThreadPool &pool = *s->context->pool;
@@ -98,7 +98,7 @@ segnas_status segnas_pwconv_norm_forward(segnas_stream *s, const segnas_tensor *
     forward_blocks(kernels, f, piece * size, pixels_of(piece), piece, worker,
                    reinterpret_cast<float *>(scratch + workers_at + static_cast<size_t>(worker) * worker_bytes));
   });
-  if (moments) f.sums.finish_moments(pool, pixels_of, pairs);
+  if (moments) f.sums.finish_moments(pool, pixels_of, totals);
   return succeed(err);
 }
 
@@ -153,7 +153,7 @@ void backward_slab(const Kernels &kernels, const PointwiseBackward &b, int64_t f
 
 // Scratch, slabs, and the sums over them.
 segnas_status backward(segnas_stream *s, const char *op, PointwiseBackward &b, const segnas_tensor *w, bool accumulate, const segnas_tensor *dw,
-                       const Pairs *sums, segnas_error *err) {
+                       const Totals *sums, segnas_error *err) {
   const Kernels &kernels = *s->context->kernels;
   ThreadPool &pool = *s->context->pool;
   const Pointwise &p = b.shape;
@@ -164,13 +164,13 @@ segnas_status backward(segnas_stream *s, const char *op, PointwiseBackward &b, c
   const size_t outer_at = worker.add(floats(kernels.pwconv.partial_scratch_floats(p.cin, p.cout)));
   const size_t packed_at = layout.add(b.dx.at ? floats(kernels.pwconv.packed_floats(p.cout, p.cin)) : 0);
   const size_t partials_at = layout.add(floats(b.partial * slabs));
-  const size_t sums_at = layout.add(sums ? PieceSums::bytes(slabs, p.cin, pool.threads()) : 0);
+  const size_t sums_at = layout.add(sums ? PieceSums::bytes(slabs, p.cin, pool.threads(), b.x_norm.sums()) : 0);
   const size_t workers_at = layout.add(worker.bytes() * static_cast<size_t>(pool.threads()));
   char *scratch = static_cast<char *>(s->scratch.reserve(layout.bytes()));
   if (!scratch) return out_of_scratch(op, err);
   b.packed = reinterpret_cast<float *>(scratch + packed_at), b.partials = reinterpret_cast<float *>(scratch + partials_at);
   if (b.dx.at) kernels.pwconv.pack(f32(*w), w->stride[0], true, p.cout, p.cin, b.packed);
-  if (sums) b.sums = PieceSums(scratch + sums_at, slabs, p.cin);
+  if (sums) b.sums = PieceSums(scratch + sums_at, slabs, p.cin, b.x_norm.sums());
   pool.run(slabs, [&](int64_t slab, int index) {
     char *mine = scratch + workers_at + static_cast<size_t>(index) * worker.bytes();
     backward_slab(kernels, b, slab * size, std::min(size, p.pixels - slab * size), slab, index,
@@ -193,7 +193,7 @@ segnas_status segnas_pwconv_norm_backward(segnas_stream *s, const segnas_tensor 
                                           segnas_error *err) {
   SEGNAS_ENTER(s, err);
   PointwiseBackward b;
-  Pairs pairs;
+  Totals totals;
   int64_t dw_pitch;
   SEGNAS_TRY(check_pointwise(s, __func__, x, w, "da", da, &b.shape, err));
   SEGNAS_TRY(check_optional_norm(s, __func__, "x_norm", x_norm, b.shape.cin, x_relu, &b.x_norm, err));
@@ -204,7 +204,7 @@ segnas_status segnas_pwconv_norm_backward(segnas_stream *s, const segnas_tensor 
   SEGNAS_TRY(check_flag(__func__, "accumulate", accumulate, err));
   if (dx) SEGNAS_TRY(check_like(s, __func__, "dx", dx, "x", x, &b.dx, err));
   SEGNAS_TRY(check_sums_wanted(__func__, x_norm, dx, sums, err));
-  if (sums) SEGNAS_TRY(check_pairs(s, __func__, "sums", sums, b.shape.cin, &pairs, err));
+  if (sums) SEGNAS_TRY(check_totals(s, __func__, "sums", sums, b.x_norm.sums(), b.shape.cin, &totals, err));
   SEGNAS_DISPATCH(s, pwconv_norm_backward, err, x, x_norm, x_relu, w, y, y_norm, y_relu, da, accumulate, dw, dx, sums);
-  return backward(s, __func__, b, w, accumulate != 0, dw, sums ? &pairs : nullptr, err);
+  return backward(s, __func__, b, w, accumulate != 0, dw, sums ? &totals : nullptr, err);
 }

@@ -26,6 +26,9 @@
   SEGNAS_GPU_CONV3X3(op) SEGNAS_GPU_DWCONV(op) SEGNAS_GPU_PWCONV(op) SEGNAS_GPU_KTRANSFORM(op) SEGNAS_GPU_BATCHNORM(op) \
   SEGNAS_GPU_FAKEQUANT(op) SEGNAS_GPU_ELEMENTWISE(op) SEGNAS_GPU_UPSAMPLE(op) SEGNAS_GPU_POOL(op) SEGNAS_GPU_LOSS(op) SEGNAS_GPU_OPTIMISER(op)
 
+// What the table leaves empty: norms that quantise in passing.
+#define SEGNAS_GPU_LACKING(op) op(norm_quantise) op(norm_quantise_backward)
+
 namespace segnas::gpu {
 #define SEGNAS_GPU_DECLARE(name) extern "C++" std::remove_pointer_t<decltype(segnas_backend_ops::name)> name;
 SEGNAS_GPU_OPERATIONS(SEGNAS_GPU_DECLARE)

@@ -17,7 +17,7 @@ extern "C" {
 #endif
 
 /* Moves on with every change of this file or of an operation's signature. */
-#define SEGNAS_BACKEND_VERSION 5
+#define SEGNAS_BACKEND_VERSION 6
 
 /* What the host lends to a plug-in for the process's life. */
 typedef struct segnas_host {
@@ -67,6 +67,8 @@ typedef struct segnas_backend_ops {
   segnas_status (*pwconv_norm_backward)(void *stream, const segnas_tensor *x, const segnas_tensor *x_norm, int32_t x_relu, const segnas_tensor *w, const segnas_tensor *y, const segnas_tensor *y_norm, int32_t y_relu, const segnas_tensor *da, int32_t accumulate, const segnas_tensor *dw, const segnas_tensor *dx, const segnas_tensor *sums, segnas_error *err);
   segnas_status (*fakequant_forward)(void *stream, const segnas_quantiser *q, const segnas_tensor *x, const segnas_tensor *clip, const segnas_tensor *y, segnas_error *err);
   segnas_status (*fakequant_backward)(void *stream, const segnas_quantiser *q, const segnas_tensor *x, const segnas_tensor *clip, const segnas_tensor *dy, int32_t accumulate, const segnas_tensor *dx, const segnas_tensor *dclip, segnas_error *err);
+  segnas_status (*norm_quantise)(void *stream, const segnas_quantiser *q, const segnas_tensor *clip, const segnas_tensor *norm, segnas_error *err);
+  segnas_status (*norm_quantise_backward)(void *stream, const segnas_quantiser *q, const segnas_tensor *sums, int32_t accumulate, const segnas_tensor *dclip, segnas_error *err);
   segnas_status (*upsample_forward)(void *stream, const segnas_tensor *x, int32_t mode, const segnas_tensor *y, segnas_error *err);
   segnas_status (*upsample_add_forward)(void *stream, const segnas_tensor *x, const segnas_tensor *a, int32_t mode, const segnas_tensor *y, segnas_error *err);
   segnas_status (*upsample_backward)(void *stream, const segnas_tensor *dy, int32_t mode, const segnas_tensor *dx, segnas_error *err);

@@ -198,7 +198,11 @@ SEGNAS_API segnas_status segnas_add_forward(segnas_stream *s, const segnas_tenso
  *   a  = (x - mean) scale + beta, then max(., 0) with relu
  *   g  = da where a > 0, else 0 (without relu: da);   dx = scale (g - centre - (x - mean) slope)
  * so neither a nor dx passes through memory. This is segnas_batchnorm_forward and _backward taken apart: moments of x, then
- * segnas_norm_from_moments, then readers; sums over g, then segnas_norm_backward, then readers. */
+ * segnas_norm_from_moments, then readers; sums over g, then segnas_norm_backward, then readers.
+ * A norm of 10 rows, f32 [10,C], quantises the activation as well ("fake quantisation" below); its last rows are low, high, r, s, from
+ * segnas_norm_quantise. Readers then take a' = round(min(max(a, low), high) r) s for a, with the bits of segnas_norm_forward followed by
+ * segnas_fakequant_forward, and da for the gradient of a': g = da where low < a < high too, else 0. Its sums are f64 [3,C], the third row for the
+ * clip's gradient: the sum of da where a >= high, less that where a <= low < 0. Plug-ins have no norms of 10 rows (SEGNAS_NO_KERNEL). */
 
 /* norm from moments f64 [2,C]: mean and variance E[(x-mean)^2] of x over `pixels` pixels. inv_std = 1/sqrt(var+eps); centre = slope = 0.
  * running_mean and running_var as in segnas_batchnorm_forward (both or neither may be NULL). */
@@ -207,10 +211,10 @@ SEGNAS_API segnas_status segnas_norm_from_moments(segnas_stream *s, const segnas
 SEGNAS_API segnas_status segnas_norm_from_statistics(segnas_stream *s, const segnas_tensor *mean, const segnas_tensor *var, const segnas_tensor *gamma, const segnas_tensor *beta, float eps, const segnas_tensor *norm, segnas_error *err);
 /* y = the activation of x, for a reader that takes no norm; y may be x. */
 SEGNAS_API segnas_status segnas_norm_forward(segnas_stream *s, const segnas_tensor *x, const segnas_tensor *norm, int32_t relu, const segnas_tensor *y, segnas_error *err);
-/* sums f64 [2,C] = sum of g and sum of g (x - mean) over the pixels. */
+/* sums f64 [2,C] = sum of g and sum of g (x - mean) over the pixels; of a norm of 10 rows f64 [3,C]. */
 SEGNAS_API segnas_status segnas_norm_sums(segnas_stream *s, const segnas_tensor *x, const segnas_tensor *norm, int32_t relu, const segnas_tensor *da, const segnas_tensor *sums, segnas_error *err);
 /* From those sums over `pixels` pixels: dgamma = inv_std sums[1], dbeta = sums[0] (added when accumulate), and into norm's last rows centre =
- * sums[0]/pixels, slope = inv_std^2 sums[1]/pixels. frozen = 1, for given statistics: centre = slope = 0. */
+ * sums[0]/pixels, slope = inv_std^2 sums[1]/pixels. frozen = 1, for given statistics: centre = slope = 0. A third row of sums is left to segnas_norm_quantise_backward. */
 SEGNAS_API segnas_status segnas_norm_backward(segnas_stream *s, const segnas_tensor *sums, int64_t pixels, int32_t frozen, int32_t accumulate, const segnas_tensor *norm, const segnas_tensor *dgamma, const segnas_tensor *dbeta, segnas_error *err);
 /* dx from da, for a reader that takes no norm; dx may be da. */
 SEGNAS_API segnas_status segnas_norm_gradient(segnas_stream *s, const segnas_tensor *x, const segnas_tensor *norm, int32_t relu, const segnas_tensor *da, const segnas_tensor *dx, segnas_error *err);
@@ -223,7 +227,7 @@ SEGNAS_API segnas_status segnas_dwconv_norm_forward(segnas_stream *s, const segn
 SEGNAS_API segnas_status segnas_pwconv_norm_forward(segnas_stream *s, const segnas_tensor *x, const segnas_tensor *x_norm, int32_t x_relu, const segnas_tensor *w, const segnas_tensor *bias, const segnas_tensor *y, const segnas_tensor *moments, segnas_error *err);
 /* Their backward passes, from da, the gradient of the activation that y_norm makes of y; where the pointwise one gets neither y nor y_norm, da
  * is y's own. dw is the weight's gradient (added when accumulate).
- * dx is the gradient of x's activation (x_norm's mask and centring are left to its readers); NULL: not wanted. sums f64 [2,C] = what
+ * dx is the gradient of x's activation (x_norm's mask and centring are left to its readers); NULL: not wanted. sums f64 [2,C], or [3,C] where x_norm has 10 rows, = what
  * segnas_norm_sums makes of dx; NULL: not wanted (it needs x_norm and dx). */
 SEGNAS_API segnas_status segnas_conv3x3_norm_backward_weight(segnas_stream *s, const segnas_tensor *x, int32_t stride, const segnas_tensor *y, const segnas_tensor *y_norm, int32_t y_relu, const segnas_tensor *da, int32_t accumulate, const segnas_tensor *dw, segnas_error *err);
 SEGNAS_API segnas_status segnas_dwconv_norm_backward(segnas_stream *s, const segnas_tensor *x, const segnas_tensor *x_norm, int32_t x_relu, const segnas_tensor *w, int32_t stride, const segnas_tensor *y, const segnas_tensor *y_norm, int32_t y_relu, const segnas_tensor *da, int32_t accumulate, const segnas_tensor *dw, const segnas_tensor *dx, const segnas_tensor *sums, segnas_error *err);
@@ -235,7 +239,7 @@ SEGNAS_API segnas_status segnas_pwconv_norm_backward(segnas_stream *s, const seg
  *   unsigned   L = 2^k - 1,      y = round(min(max(x, 0), a) r) s    activations after ReLU (PACT, Choi et al. 2018, equations 1 and 2)
  *   signed     L = 2^(k-1) - 1,  y = round(min(max(x, -a), a) r) s   weights, sums of activations
  * where r = L / a and s = a / L, each rounded to float32 once; no FMA, so instruction sets agree to the bit. NaN stays NaN. Clips below 2^-20 (NaN
- * among them) count as 2^-20. The clip is of the whole tensor, [1], or of each channel (of the last axis), [C]. x is an activation ([N,H,W,C] or
+ * among them) count as 2^-20; an infinite one makes NaN of everything. The clip is of the whole tensor, [1], or of each channel (of the last axis), [C]. x is an activation ([N,H,W,C] or
  * [P,C], in the types that convolutions take) or a weight's view ([rows,C]). */
 typedef enum segnas_clip_gradient {
   SEGNAS_CLIP_PACT = 0, /* da = sum of dy where x is beyond the clip, times its sign (the same, equation 3) */
@@ -247,7 +251,7 @@ typedef struct segnas_quantiser {
   int32_t bits;       /* k, 2 to 8 */
   int32_t is_signed;  /* 0 or 1 */
   int32_t gradient;   /* segnas_clip_gradient */
-  float scale;        /* the clip's gradient is multiplied by it, at last, in double: 1, or with learned steps 1/sqrt(elements L) */
+  float scale;        /* finite; the clip's gradient is multiplied by it, at last, in double: 1, or with learned steps 1/sqrt(elements L) */
 } segnas_quantiser;
 
 /* y may be x. */
@@ -255,6 +259,11 @@ SEGNAS_API segnas_status segnas_fakequant_forward(segnas_stream *s, const segnas
 /* dx = dy where 0 < x < a (unsigned) or -a < x < a (signed), else 0; dx may be dy. dclip, like clip, is overwritten, or added to when accumulate; beyond
  * the clip means x >= a, and with a sign -x >= a too. Sums are float32 over blocks, the blocks' in double, in an order that the shape alone decides. */
 SEGNAS_API segnas_status segnas_fakequant_backward(segnas_stream *s, const segnas_quantiser *q, const segnas_tensor *x, const segnas_tensor *clip, const segnas_tensor *dy, int32_t accumulate, const segnas_tensor *dx, const segnas_tensor *dclip, segnas_error *err);
+
+/* In passing: the rows low (0, or -a), high = a, r and s of norm f32 [10,C], whose other rows stay as they are. clip f32 [1] or [C]. */
+SEGNAS_API segnas_status segnas_norm_quantise(segnas_stream *s, const segnas_quantiser *q, const segnas_tensor *clip, const segnas_tensor *norm, segnas_error *err);
+/* dclip, [1] or [C], from the third row of sums f64 [3,C]. The gradient is SEGNAS_CLIP_PACT. */
+SEGNAS_API segnas_status segnas_norm_quantise_backward(segnas_stream *s, const segnas_quantiser *q, const segnas_tensor *sums, int32_t accumulate, const segnas_tensor *dclip, segnas_error *err);
 
 /* ---------------------------------------------------------------- resizing
  * x [N,H,W,C], y [N,Ho,Wo,C], any sizes. Half-pixel centres: source = (i+0.5) H/Ho - 0.5, clamped to [0, H-1]; positions and weights

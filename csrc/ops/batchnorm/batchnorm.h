@@ -13,6 +13,11 @@ namespace segnas {
 
 constexpr int64_t kBatchnormBlock = 256;
 
+// Of an activation that is quantised: round(min(max(., low), high) r) s takes the place of the activation. low NULL: it is not.
+struct BatchnormRange {
+  const float *low = nullptr, *high = nullptr, *r = nullptr, *s = nullptr;  // [channels]
+};
+
 // sums[0][c] = sum over the slab's pixels of x - shift, sums[1][c] = sum of (x - shift)^2.
 struct BatchnormSums {
   const float *x;
@@ -23,7 +28,7 @@ struct BatchnormSums {
   bool more = false;
 };
 
-// y = (x - mean) scale + beta, then max(., 0) when relu. y may be x.
+// y = (x - mean) scale + beta, then max(., 0) when relu, then quantised. y may be x.
 struct BatchnormApply {
   const float *x;
   int64_t x_pitch;
@@ -33,10 +38,12 @@ struct BatchnormApply {
   const float *mean, *scale, *beta;  // [channels]
   int32_t relu;
   int64_t ahead = 0;  // x this many floats further on is asked for, to be read soon; 0: nothing is
+  BatchnormRange range = {};
 };
 
 // With g = dy, masked by the forward value's sign when relu: sums[0][c] = sum of g, sums[1][c] = sum of g (x - mean). Frozen statistics
-// (dx not NULL): also dx = scale g, in the same pass; dx may be dy.
+// (dx not NULL): also dx = scale g, in the same pass; dx may be dy. Quantised (never frozen): g = dy where low < activation < high too, and
+// sums[2][c] = sum of dy where activation >= high, less dy where activation <= low < 0.
 struct BatchnormGradientSums {
   const float *x;
   int64_t x_pitch;
@@ -47,12 +54,13 @@ struct BatchnormGradientSums {
   int32_t relu;
   float *dx;  // or NULL
   int64_t dx_pitch;
-  float *block;  // workspace [2][channels]
-  double *sums;  // [2][channels], overwritten, or added to when more
+  float *block;  // workspace [2][channels], or [3] when quantised
+  double *sums;  // the same, overwritten, or added to when more
   bool more = false;
+  BatchnormRange range = {};
 };
 
-// dx = scale (g - centre - (x - mean) slope), centre = mean(g), slope = inv_std^2 mean(g (x - mean)). dx may be dy.
+// dx = scale (g - centre - (x - mean) slope), centre = mean(g), slope = inv_std^2 mean(g (x - mean)), g as above. dx may be dy.
 struct BatchnormGradient {
   const float *x;
   int64_t x_pitch;
@@ -64,6 +72,7 @@ struct BatchnormGradient {
   float *dx;
   int64_t dx_pitch;
   int64_t ahead = 0;  // x and dy this many floats further on are asked for, to be read soon; 0: nothing is
+  BatchnormRange range = {};
 };
 
 struct BatchnormKernels {

@@ -32,6 +32,13 @@ static inline void put(float *p, F32 a, int n) {
   }
 }
 
+// A row of the range; nothing is read where there is none.
+template <bool kQuantised, bool kWhole>
+static inline F32 bound(const float *p, int64_t c, int n) {
+  if constexpr (!kQuantised) return zero();
+  return get<kWhole>(p + c, n);
+}
+
 // The forward value before ReLU; the backward pass's mask must see these very bits.
 static inline F32 normalise(F32 centred, F32 scale, F32 beta) { return fma(centred, scale, beta); }
 
@@ -45,15 +52,15 @@ static inline F32 sum_terms(const F32 *terms) {
   }
 }
 
-// Blocks of sums: zeroed before, added to the slab's double sums after.
-static void start_sums(int64_t channels, double *sums) {
-  for (int64_t c = 0; c < 2 * channels; c++) sums[c] = 0;
+// Blocks of sums, `count` of them: zeroed before, added to the slab's double sums after.
+static void start_sums(int64_t count, double *sums) {
+  for (int64_t c = 0; c < count; c++) sums[c] = 0;
 }
-static void start_block(int64_t channels, float *block) {
-  for (int64_t c = 0; c < 2 * channels; c++) block[c] = 0;
+static void start_block(int64_t count, float *block) {
+  for (int64_t c = 0; c < count; c++) block[c] = 0;
 }
-static void end_block(int64_t channels, const float *block, double *sums) {
-  for (int64_t c = 0; c < 2 * channels; c++) sums[c] += (double)block[c];
+static void end_block(int64_t count, const float *block, double *sums) {
+  for (int64_t c = 0; c < count; c++) sums[c] += (double)block[c];
 }
 
 template <int kPixels, bool kWhole>
@@ -78,145 +85,177 @@ SEGNAS_BATCHNORM_INLINE void add_moments_of(const BatchnormSums &a, const float 
 
 template <int kRows>
 static void sums_all(const BatchnormSums a) {
-  if (!a.more) start_sums(a.channels, a.sums);
+  if (!a.more) start_sums(2 * a.channels, a.sums);
   for (int64_t begin = 0; begin < a.pixels; begin += kBatchnormBlock) {
     int64_t end = begin + kBatchnormBlock < a.pixels ? begin + kBatchnormBlock : a.pixels;
-    start_block(a.channels, a.block);
+    start_block(2 * a.channels, a.block);
     int64_t p = begin;
     for (; p + kRows <= end; p += kRows) add_moments_of<kRows>(a, a.x + p * a.pitch);
     for (; p < end; p++) add_moments_of<1>(a, a.x + p * a.pitch);
-    end_block(a.channels, a.block, a.sums);
+    end_block(2 * a.channels, a.block, a.sums);
   }
 }
 
 // batchnorm_sums: 4 operations and 4 bytes an element. Depth kBatchnormBlock within a block.
 static void sums(const BatchnormSums &a) { narrow(a.channels) ? sums_all<4>(a) : sums_all<1>(a); }
 
-template <bool kRelu, int kPixels, bool kWhole>
+template <bool kRelu, bool kQuantised, int kPixels, bool kWhole>
 SEGNAS_BATCHNORM_INLINE void apply_vector(const BatchnormApply &a, int64_t p, int64_t c, int n) {
   F32 mean = get<kWhole>(a.mean + c, n), scale = get<kWhole>(a.scale + c, n), beta = get<kWhole>(a.beta + c, n);
+  F32 low = bound<kQuantised, kWhole>(a.range.low, c, n), high = bound<kQuantised, kWhole>(a.range.high, c, n);
+  F32 r = bound<kQuantised, kWhole>(a.range.r, c, n), s = bound<kQuantised, kWhole>(a.range.s, c, n);
   for (int i = 0; i < kPixels; i++) {
     if (a.ahead) __builtin_prefetch(a.x + (p + i) * a.x_pitch + c + a.ahead, 0, 2);
     F32 y = normalise(sub(get<kWhole>(a.x + (p + i) * a.x_pitch + c, n), mean), scale, beta);
-    put<kWhole>(a.y + (p + i) * a.y_pitch + c, kRelu ? relu(y) : y, n);
+    if constexpr (kRelu) y = relu(y);
+    if constexpr (kQuantised) y = quantise(y, low, high, r, s);
+    put<kWhole>(a.y + (p + i) * a.y_pitch + c, y, n);
   }
 }
 
-template <bool kRelu, int kPixels>
+template <bool kRelu, bool kQuantised, int kPixels>
 SEGNAS_BATCHNORM_INLINE void apply_pixels(const BatchnormApply &a, int64_t p) {
   int64_t c = 0;
-  for (; c + kLanes <= a.channels; c += kLanes) apply_vector<kRelu, kPixels, true>(a, p, c, kLanes);
-  if (c < a.channels) apply_vector<kRelu, kPixels, false>(a, p, c, (int)(a.channels - c));
+  for (; c + kLanes <= a.channels; c += kLanes) apply_vector<kRelu, kQuantised, kPixels, true>(a, p, c, kLanes);
+  if (c < a.channels) apply_vector<kRelu, kQuantised, kPixels, false>(a, p, c, (int)(a.channels - c));
 }
 
-template <bool kRelu, int kRows>
+template <bool kRelu, bool kQuantised, int kRows>
 static void apply_all(const BatchnormApply a) {
   int64_t p = 0;
-  for (; p + kRows <= a.pixels; p += kRows) apply_pixels<kRelu, kRows>(a, p);
-  for (; p < a.pixels; p++) apply_pixels<kRelu, 1>(a, p);
+  for (; p + kRows <= a.pixels; p += kRows) apply_pixels<kRelu, kQuantised, kRows>(a, p);
+  for (; p < a.pixels; p++) apply_pixels<kRelu, kQuantised, 1>(a, p);
 }
 
-// batchnorm_apply: 3 operations and 8 bytes an element (12 where y's lines are fetched before they are written).
+template <bool kQuantised, int kRows>
+static void apply_of(const BatchnormApply &a) {
+  a.relu ? apply_all<true, kQuantised, kRows>(a) : apply_all<false, kQuantised, kRows>(a);
+}
+
+// batchnorm_apply: 3 operations, quantised 8, and 8 bytes an element (12 where y's lines are fetched before they are written).
 static void apply(const BatchnormApply &a) {
   if (narrow(a.channels)) {
-    a.relu ? apply_all<true, 4>(a) : apply_all<false, 4>(a);
+    a.range.low ? apply_of<true, 4>(a) : apply_of<false, 4>(a);
   } else {
-    a.relu ? apply_all<true, 1>(a) : apply_all<false, 1>(a);
+    a.range.low ? apply_of<true, 1>(a) : apply_of<false, 1>(a);
   }
 }
 
-// dy where the forward value is positive, all of dy without ReLU.
-template <bool kRelu>
-static inline F32 masked(F32 dy, F32 centred, F32 scale, F32 beta) {
-  if constexpr (!kRelu) return dy;
-  return select(greater(normalise(centred, scale, beta), zero()), dy, zero());
+// dy where the forward value is positive and within its range; all of dy without ReLU and range.
+template <bool kRelu, bool kQuantised>
+static inline F32 masked(F32 dy, F32 value, F32 low, F32 high) {
+  if constexpr (kQuantised) dy = within(value, low, high, dy);
+  if constexpr (kRelu) dy = select(greater(value, zero()), dy, zero());
+  return dy;
 }
 
-template <bool kRelu, bool kFrozen, int kPixels, bool kWhole>
+// What an element adds to its clip's gradient. ReLU leaves nothing below the range; floor: low, or NaN where it is 0.
+template <bool kRelu>
+static inline F32 clip_term(F32 dy, F32 value, F32 floor, F32 high) {
+  F32 term = select(at_least(value, high), dy, zero());
+  return kRelu ? term : select(at_least(floor, value), sub(zero(), dy), term);
+}
+
+template <bool kRelu, bool kFrozen, bool kQuantised, int kPixels, bool kWhole>
 SEGNAS_BATCHNORM_INLINE void add_gradients(const BatchnormGradientSums &a, int64_t p, int64_t c, int n) {
   F32 mean = get<kWhole>(a.mean + c, n), scale = get<kWhole>(a.scale + c, n), beta = get<kWhole>(a.beta + c, n);
-  F32 g[kPixels], gx[kPixels];
+  F32 low = bound<kQuantised, kWhole>(a.range.low, c, n), high = bound<kQuantised, kWhole>(a.range.high, c, n);
+  F32 floor = select(greater(zero(), low), low, broadcast(__builtin_nanf("")));
+  F32 g[kPixels], gx[kPixels], beyond[kPixels];
   for (int i = 0; i < kPixels; i++) {
-    F32 centred = sub(get<kWhole>(a.x + (p + i) * a.x_pitch + c, n), mean);
-    g[i] = masked<kRelu>(get<kWhole>(a.dy + (p + i) * a.dy_pitch + c, n), centred, scale, beta);
+    F32 centred = sub(get<kWhole>(a.x + (p + i) * a.x_pitch + c, n), mean), value = normalise(centred, scale, beta);
+    F32 dy = get<kWhole>(a.dy + (p + i) * a.dy_pitch + c, n);
+    if constexpr (kQuantised) beyond[i] = clip_term<kRelu>(dy, value, floor, high);
+    g[i] = masked<kRelu, kQuantised>(dy, value, low, high);
     gx[i] = mul(g[i], centred);
     if constexpr (kFrozen) put<kWhole>(a.dx + (p + i) * a.dx_pitch + c, mul(scale, g[i]), n);
   }
-  float *sum = a.block + c, *products = sum + a.channels;
+  float *sum = a.block + c, *products = sum + a.channels, *clips = products + a.channels;
   put<kWhole>(sum, add(get<kWhole>(sum, n), sum_terms<kPixels>(g)), n);
   put<kWhole>(products, add(get<kWhole>(products, n), sum_terms<kPixels>(gx)), n);
+  if constexpr (kQuantised) put<kWhole>(clips, add(get<kWhole>(clips, n), sum_terms<kPixels>(beyond)), n);
 }
 
-template <bool kRelu, bool kFrozen, int kPixels>
+template <bool kRelu, bool kFrozen, bool kQuantised, int kPixels>
 SEGNAS_BATCHNORM_INLINE void add_gradients_of(const BatchnormGradientSums &a, int64_t p) {
   int64_t c = 0;
-  for (; c + kLanes <= a.channels; c += kLanes) add_gradients<kRelu, kFrozen, kPixels, true>(a, p, c, kLanes);
-  if (c < a.channels) add_gradients<kRelu, kFrozen, kPixels, false>(a, p, c, (int)(a.channels - c));
+  for (; c + kLanes <= a.channels; c += kLanes) add_gradients<kRelu, kFrozen, kQuantised, kPixels, true>(a, p, c, kLanes);
+  if (c < a.channels) add_gradients<kRelu, kFrozen, kQuantised, kPixels, false>(a, p, c, (int)(a.channels - c));
 }
 
-template <bool kRelu, bool kFrozen, int kRows>
+template <bool kRelu, bool kFrozen, bool kQuantised, int kRows>
 static void gradient_sums_all(const BatchnormGradientSums a) {
-  if (!a.more) start_sums(a.channels, a.sums);
+  const int64_t count = (kQuantised ? 3 : 2) * a.channels;
+  if (!a.more) start_sums(count, a.sums);
   for (int64_t begin = 0; begin < a.pixels; begin += kBatchnormBlock) {
     int64_t end = begin + kBatchnormBlock < a.pixels ? begin + kBatchnormBlock : a.pixels;
-    start_block(a.channels, a.block);
+    start_block(count, a.block);
     int64_t p = begin;
-    for (; p + kRows <= end; p += kRows) add_gradients_of<kRelu, kFrozen, kRows>(a, p);
-    for (; p < end; p++) add_gradients_of<kRelu, kFrozen, 1>(a, p);
-    end_block(a.channels, a.block, a.sums);
+    for (; p + kRows <= end; p += kRows) add_gradients_of<kRelu, kFrozen, kQuantised, kRows>(a, p);
+    for (; p < end; p++) add_gradients_of<kRelu, kFrozen, kQuantised, 1>(a, p);
+    end_block(count, a.block, a.sums);
   }
 }
 
-template <bool kFrozen, int kRows>
+template <bool kFrozen, bool kQuantised, int kRows>
 static void gradient_sums_of(const BatchnormGradientSums &a) {
-  a.relu ? gradient_sums_all<true, kFrozen, kRows>(a) : gradient_sums_all<false, kFrozen, kRows>(a);
+  a.relu ? gradient_sums_all<true, kFrozen, kQuantised, kRows>(a) : gradient_sums_all<false, kFrozen, kQuantised, kRows>(a);
 }
 
-// batchnorm_gradient_sums: 8 operations and 8 bytes an element (12 when frozen, which writes dx as well).
-static void gradient_sums(const BatchnormGradientSums &a) {
-  if (narrow(a.channels)) {
-    a.dx ? gradient_sums_of<true, 4>(a) : gradient_sums_of<false, 4>(a);
+template <int kRows>
+static void gradient_sums_rows(const BatchnormGradientSums &a) {
+  if (a.range.low) {
+    gradient_sums_of<false, true, kRows>(a);
   } else {
-    a.dx ? gradient_sums_of<true, 1>(a) : gradient_sums_of<false, 1>(a);
+    a.dx ? gradient_sums_of<true, false, kRows>(a) : gradient_sums_of<false, false, kRows>(a);
   }
 }
 
-template <bool kRelu, int kPixels, bool kWhole>
+// batchnorm_gradient_sums: 8 operations, quantised 13, and 8 bytes an element (12 when frozen, which writes dx as well).
+static void gradient_sums(const BatchnormGradientSums &a) { narrow(a.channels) ? gradient_sums_rows<4>(a) : gradient_sums_rows<1>(a); }
+
+template <bool kRelu, bool kQuantised, int kPixels, bool kWhole>
 SEGNAS_BATCHNORM_INLINE void gradient_vector(const BatchnormGradient &a, int64_t p, int64_t c, int n) {
   F32 mean = get<kWhole>(a.mean + c, n), scale = get<kWhole>(a.scale + c, n), beta = get<kWhole>(a.beta + c, n);
   F32 centre = get<kWhole>(a.centre + c, n), slope = get<kWhole>(a.slope + c, n);
+  F32 low = bound<kQuantised, kWhole>(a.range.low, c, n), high = bound<kQuantised, kWhole>(a.range.high, c, n);
   for (int i = 0; i < kPixels; i++) {
     if (a.ahead) {
       __builtin_prefetch(a.x + (p + i) * a.x_pitch + c + a.ahead, 0, 2);
       __builtin_prefetch(a.dy + (p + i) * a.dy_pitch + c + a.ahead, 0, 2);
     }
     F32 centred = sub(get<kWhole>(a.x + (p + i) * a.x_pitch + c, n), mean);
-    F32 g = masked<kRelu>(get<kWhole>(a.dy + (p + i) * a.dy_pitch + c, n), centred, scale, beta);
+    F32 g = masked<kRelu, kQuantised>(get<kWhole>(a.dy + (p + i) * a.dy_pitch + c, n), normalise(centred, scale, beta), low, high);
     F32 dx = mul(scale, sub(sub(g, centre), mul(centred, slope)));
     put<kWhole>(a.dx + (p + i) * a.dx_pitch + c, dx, n);
   }
 }
 
-template <bool kRelu, int kPixels>
+template <bool kRelu, bool kQuantised, int kPixels>
 SEGNAS_BATCHNORM_INLINE void gradient_pixels(const BatchnormGradient &a, int64_t p) {
   int64_t c = 0;
-  for (; c + kLanes <= a.channels; c += kLanes) gradient_vector<kRelu, kPixels, true>(a, p, c, kLanes);
-  if (c < a.channels) gradient_vector<kRelu, kPixels, false>(a, p, c, (int)(a.channels - c));
+  for (; c + kLanes <= a.channels; c += kLanes) gradient_vector<kRelu, kQuantised, kPixels, true>(a, p, c, kLanes);
+  if (c < a.channels) gradient_vector<kRelu, kQuantised, kPixels, false>(a, p, c, (int)(a.channels - c));
 }
 
-template <bool kRelu, int kRows>
+template <bool kRelu, bool kQuantised, int kRows>
 static void gradient_all(const BatchnormGradient a) {
   int64_t p = 0;
-  for (; p + kRows <= a.pixels; p += kRows) gradient_pixels<kRelu, kRows>(a, p);
-  for (; p < a.pixels; p++) gradient_pixels<kRelu, 1>(a, p);
+  for (; p + kRows <= a.pixels; p += kRows) gradient_pixels<kRelu, kQuantised, kRows>(a, p);
+  for (; p < a.pixels; p++) gradient_pixels<kRelu, kQuantised, 1>(a, p);
 }
 
-// batchnorm_gradient: 8 operations and 12 bytes an element, dx in place of dy.
+template <bool kQuantised, int kRows>
+static void gradient_of(const BatchnormGradient &a) {
+  a.relu ? gradient_all<true, kQuantised, kRows>(a) : gradient_all<false, kQuantised, kRows>(a);
+}
+
+// batchnorm_gradient: 8 operations, quantised 10, and 12 bytes an element, dx in place of dy.
 static void gradient(const BatchnormGradient &a) {
   if (narrow(a.channels)) {
-    a.relu ? gradient_all<true, 4>(a) : gradient_all<false, 4>(a);
+    a.range.low ? gradient_of<true, 4>(a) : gradient_of<false, 4>(a);
   } else {
-    a.relu ? gradient_all<true, 1>(a) : gradient_all<false, 1>(a);
+    a.range.low ? gradient_of<true, 1>(a) : gradient_of<false, 1>(a);
   }
 }
 

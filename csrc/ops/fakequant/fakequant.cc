@@ -18,8 +18,7 @@ struct Quantising {
   segnas_status check(const segnas_stream *s, const char *op, const segnas_tensor *x_tensor, segnas_error *err) {
     SEGNAS_TRY(check_quantiser(op, q, err));
     SEGNAS_TRY(check_stored_pixels(s, op, "x", x_tensor, &x, err));
-    clips = clip && clip->rank == 1 && clip->shape[0] == 1 ? 1 : x.channels;
-    return check_vector(s, op, "clip", clip, clips, err);
+    return check_clip(s, op, "clip", clip, x.channels, &clips, err);
   }
 };
 
@@ -53,10 +52,7 @@ void finish(const Quantising &c, int64_t slabs, double *sums, bool accumulate, f
   for (int64_t slab = 1; slab < slabs; slab++)
     for (int64_t i = 0; i < channels; i++) sums[i] += sums[slab * channels + i];
   for (int64_t i = c.clips; i < channels; i++) sums[0] += sums[i];
-  for (int64_t i = 0; i < c.clips; i++) {
-    const float g = static_cast<float>(static_cast<double>(c.q->scale) * sums[i]);
-    dclip[i] = accumulate ? dclip[i] + g : g;
-  }
+  for (int64_t i = 0; i < c.clips; i++) add_clip_gradient(*c.q, sums[i], accumulate, dclip + i);
 }
 
 }  // namespace
