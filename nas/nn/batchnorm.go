@@ -85,7 +85,7 @@ func pixelsOf(x gobind.Tensor) int { return x.Elements() / x.Last() }
 // norm makes the norm of x, from its moments where the mode wants the batch's own statistics.
 func (t *Tape) norm(bn *BatchNorm, x, moments gobind.Tensor, mode Mode) gobind.Tensor {
 	c := x.Last()
-	norm := t.scratch(gobind.NormRows, c)
+	norm := t.scratch(gobind.QuantisedNormRows, c).Slice(0, 0, gobind.NormRows)
 	gamma, beta := prefix(bn.Gamma.Value, c), prefix(bn.Beta.Value, c)
 	mean, variance := prefix(bn.Mean, c), prefix(bn.Variance, c)
 	if mode.batchStatistics() {
@@ -100,10 +100,24 @@ func (t *Tape) norm(bn *BatchNorm, x, moments gobind.Tensor, mode Mode) gobind.T
 func (t *Tape) normBackward(n *normalisation, y *valueState, grad gobind.Tensor) {
 	c := y.tensor.Last()
 	if !y.summed {
-		y.sums = t.scratchPairs(c)
+		y.sums = t.scratchSums(y.norm)
 		t.count(opBatchNormSums, t.clock(), t.stream.NormSums(y.tensor, y.norm, y.relu, grad, y.sums))
 	}
 	dgamma, accumulate := t.touch(n.bn.Gamma, prefix(n.bn.Gamma.Value, c))
 	dbeta, _ := t.touch(n.bn.Beta, prefix(n.bn.Beta.Value, c))
 	t.count(opBatchNormBackward, t.clock(), t.stream.NormBackward(y.sums, pixelsOf(y.tensor), n.frozen, accumulate, y.norm, dgamma, dbeta))
+	if y.quant.clip != nil {
+		dclip, accumulate := t.touch(y.quant.clip, y.quant.clip.Value)
+		t.count(opFakeQuantBackward, t.clock(), t.stream.NormQuantiseBackward(y.quant.how, y.sums, accumulate, dclip))
+	}
+}
+
+// scratchSums takes memory for the sums of a norm's gradient.
+func (t *Tape) scratchSums(norm gobind.Tensor) gobind.Tensor {
+	rows, c := 2, norm.Last()
+	if norm.Shape[0] == gobind.QuantisedNormRows {
+		rows = 3
+	}
+	x := t.scratch(2 * rows * c)
+	return gobind.NewTensor(x.Buffer, gobind.F64, x.Offset/2, rows, c)
 }

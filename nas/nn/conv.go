@@ -77,7 +77,7 @@ func (t *Tape) gradients(c *convolution, input int32, y source, grad gobind.Tens
 		dx, block = t.like(x.tensor)
 		// The sums of the only gradient that the input gets are taken while it is in cache.
 		if c.kind != denseConv && c.dilation <= 1 && !from.norm.IsZero() && x.gradBlock == noBlock && x.reads == 1 {
-			sums = t.scratchPairs(x.tensor.Last())
+			sums = t.scratchSums(from.norm)
 		}
 	}
 	dw, accumulate := t.weightGradient(c)

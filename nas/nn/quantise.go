@@ -83,6 +83,29 @@ func (t *Tape) FakeQuant(x Value, q *Quantiser, bits int, mode Mode) Value {
 	return v
 }
 
+// FakeQuantOnly is FakeQuant of a value that nothing else reads, x, which becomes what is returned: where batch norm made it and the device can, whoever
+// reads it quantises it in passing. The bits are FakeQuant's.
+func (t *Tape) FakeQuantOnly(x Value, q *Quantiser, bits int, mode Mode) Value {
+	if bits == 0 || t.err != nil {
+		return x
+	}
+	s := &t.values[x.index]
+	if !t.passing || mode.calibrates() || t.clips != gobind.ClipPACT || s.norm.IsZero() || s.reads > 0 || s.gone || s.quant.clip != nil {
+		y := t.FakeQuant(x, q, bits, mode)
+		t.Drop(x)
+		return y
+	}
+	t.where = q.Name
+	use, err := t.quantising(q, bits, x.tensor.Elements()/x.tensor.Shape[0])
+	if err != nil {
+		t.fail(err)
+		return x
+	}
+	s.quant, s.norm.Shape[0] = use, gobind.QuantisedNormRows
+	t.count(opFakeQuant, t.clock(), t.stream.NormQuantise(use.how, use.clip.Value, s.norm))
+	return x
+}
+
 // fakeQuantBackward writes the input's gradient over the output's where nobody else reads that.
 func fakeQuantBackward(t *Tape, n *node, grad gobind.Tensor, block int32) {
 	use, x := &n.conv.quant, &t.values[n.x]

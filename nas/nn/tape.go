@@ -16,6 +16,7 @@ type Tape struct {
 	arena   arena
 	stored  gobind.DType // of activations and their gradients, but for logits
 	clips   gobind.ClipGradient
+	passing bool // the device has norms that quantise the activation
 	small   bump
 	values  []valueState
 	nodes   []node
@@ -50,6 +51,7 @@ type valueState struct {
 	block      int32         // its memory; noBlock: the caller's, or given back
 	norm       gobind.Tensor // zero: tensor is the activation; else the raw result that norm and relu make it of
 	relu       bool
+	quant      quantising    // of the activation that norm makes; zero: none
 	plain      gobind.Tensor // the activation where somebody wanted it in memory
 	plainBlock int32
 	grad       gobind.Tensor // of the activation
@@ -79,7 +81,7 @@ func NewTape(ctx *gobind.Context) (*Tape, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Tape{ctx: ctx, stream: stream, arena: arena{ctx: ctx}, small: bump{ctx: ctx}}
+	t := &Tape{ctx: ctx, stream: stream, arena: arena{ctx: ctx}, small: bump{ctx: ctx}, passing: ctx.Device() == "cpu"}
 	if err := t.losses.open(ctx); err != nil {
 		stream.Close()
 		return nil, err

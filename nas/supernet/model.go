@@ -176,8 +176,7 @@ func (n *network) Forward(t *nn.Tape, x nn.Value, a space.Arch, mode nn.Mode) Ou
 	t.Drop(fused)
 	second := n.head[1].forward(t, first, a.Outer[space.OuterHead2], mode)
 	t.Drop(first)
-	last, w := n.logitsBits.read(t, second, a.Outer[space.OuterClassifier], mode)
-	dropCopy(t, second, last)
+	last, w := n.logitsBits.readOnly(t, second, a.Outer[space.OuterClassifier], mode)
 	out.Logits = n.logits.Quantised(t, last, w, mode)
 	t.Drop(last)
 	return out

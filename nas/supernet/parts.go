@@ -36,8 +36,7 @@ func (l *dwSep) forward(t *nn.Tape, x nn.Value, b space.Bits, mode nn.Mode) nn.V
 	in, w := l.bits[0].read(t, x, b, mode)
 	middle := l.depthwise.Quantised(t, in, sepKernel, w, mode)
 	dropCopy(t, in, x)
-	in, w = l.bits[1].read(t, middle, b, mode)
-	dropCopy(t, middle, in)
+	in, w = l.bits[1].readOnly(t, middle, b, mode)
 	y := l.pointwise.Quantised(t, in, l.outChannels(), w, mode)
 	t.Drop(in)
 	return y
@@ -104,12 +103,10 @@ func newMBConv(s *nn.Store, at blockPlace, largest space.Block, smallest int) *m
 func (m *mbconv) forward(t *nn.Tape, x nn.Value, b space.Block, mode nn.Mode) nn.Value {
 	in, w := m.bits[0].read(t, x, b.Bits, mode)
 	expanded := m.expand.Quantised(t, in, int(b.Expand)*m.in, w, mode)
-	wide, w := m.bits[1].read(t, expanded, b.Bits, mode)
-	dropCopy(t, expanded, wide)
+	wide, w := m.bits[1].readOnly(t, expanded, b.Bits, mode)
 	filtered := m.depthwise.Quantised(t, wide, int(b.Kernel), w, mode)
 	t.Drop(wide)
-	narrow, w := m.bits[2].read(t, filtered, b.Bits, mode)
-	dropCopy(t, filtered, narrow)
+	narrow, w := m.bits[2].readOnly(t, filtered, b.Bits, mode)
 	y := m.project.Quantised(t, narrow, m.project.Weight.Value.Last(), w, mode)
 	t.Drop(narrow)
 	if m.residual {

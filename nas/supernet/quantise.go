@@ -35,6 +35,14 @@ func (c *convBits) read(t *nn.Tape, x nn.Value, b space.Bits, mode nn.Mode) (nn.
 	return t.FakeQuant(x, c.input, int(b.A), mode), nn.WeightBits{Quantiser: c.weight, Bits: int(b.W)}
 }
 
+// readOnly is read of what nothing else reads, which is no longer to be used.
+func (c *convBits) readOnly(t *nn.Tape, x nn.Value, b space.Bits, mode nn.Mode) (nn.Value, nn.WeightBits) {
+	if b == (space.Bits{}) {
+		return x, nn.WeightBits{}
+	}
+	return t.FakeQuantOnly(x, c.input, int(b.A), mode), nn.WeightBits{Quantiser: c.weight, Bits: int(b.W)}
+}
+
 // dropCopy drops what read made of x.
 func dropCopy(t *nn.Tape, made, x nn.Value) {
 	if made != x {
