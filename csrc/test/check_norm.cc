@@ -176,7 +176,8 @@ Problem norm_backward(const Case &c) {
   const int64_t count = c.x_pixels();
   const Role role = c.accumulate ? Role::kInOut : Role::kOut;
   Problem p{c.text(),
-            {totals("sums", Role::kIn, c.sums_rows(), c.cin), norm_argument("norm", c, c.cin, Role::kInOut), vector("dgamma", role, c.cin), vector("dbeta", role, c.cin)},
+            {totals("sums", Role::kIn, c.sums_rows(), c.cin), norm_argument("norm", c, c.cin, Role::kInOut), vector("dgamma", role, c.cin),
+             vector("dbeta", role, c.cin)},
             call(count, c.accumulate, c.accumulate),
             [c, count](Data, const Values &v) {
               const size_t channels = size_t(c.cin);
@@ -349,7 +350,8 @@ Case draw_depthwise(Random &r) {
           2 * r.integer(1, 3) + 1, int32_t(r.integer(1, 2)), coin(r), coin(r), coin(r), some_bits(r)};
 }
 Case draw_dense(Random &r) {
-  return {kDense, r.integer(1, 3), r.integer(1, 20), r.integer(1, 40), r.integer(1, 16), r.integer(1, 40), 3, int32_t(r.integer(1, 2)), 0, coin(r), coin(r), some_bits(r)};
+  return {kDense,  r.integer(1, 3), r.integer(1, 20), r.integer(1, 40), r.integer(1, 16), r.integer(1, 40), 3,
+          int32_t(r.integer(1, 2)), 0, coin(r), coin(r), some_bits(r)};
 }
 
 void add_kind(std::vector<Function> &functions, ConvKind kind, Case (*draw)(Random &), std::initializer_list<NamedProblem<Case>> problems) {

@@ -15,7 +15,8 @@ segnas_status check_sums_wanted(const char *op, const segnas_tensor *x_norm, con
   return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: sums are wanted without %s", op, x_norm ? "dx" : "x_norm");
 }
 
-segnas_status check_norm_rows(const segnas_stream *s, const char *op, const char *name, const segnas_tensor *t, int64_t channels, int64_t *pitch, segnas_error *err) {
+segnas_status check_norm_rows(const segnas_stream *s, const char *op, const char *name, const segnas_tensor *t, int64_t channels, int64_t *pitch,
+                              segnas_error *err) {
   const bool quantised = t && t->rank == 2 && quantised_norm(*t);
   SEGNAS_TRY(check_matrix(s, op, name, t, quantised ? kNormQuantisedRows : kNormRows, channels, pitch, err));
   if (!quantised || !s->context->backend) return SEGNAS_OK;

@@ -9,7 +9,10 @@
 namespace segnas {
 
 // Rows of a norm tensor [6,C], or [10,C] where the activation is quantised.
-enum NormRow { kNormMean, kNormScale, kNormBeta, kNormInvStd, kNormCentre, kNormSlope, kNormRows, kNormLow = kNormRows, kNormHigh, kNormR, kNormS, kNormQuantisedRows };
+enum NormRow {
+  kNormMean, kNormScale, kNormBeta, kNormInvStd, kNormCentre, kNormSlope, kNormRows,
+  kNormLow = kNormRows, kNormHigh, kNormR, kNormS, kNormQuantisedRows
+};
 
 // Batch norm and perhaps ReLU of a raw tensor x: a = (x - mean) scale + beta, perhaps quantised. Empty (mean NULL): a = x.
 struct Norm {
@@ -22,7 +25,8 @@ struct Norm {
 };
 
 // 6 rows or, on the CPU, 10.
-segnas_status check_norm_rows(const segnas_stream *s, const char *op, const char *name, const segnas_tensor *t, int64_t channels, int64_t *pitch, segnas_error *err);
+segnas_status check_norm_rows(const segnas_stream *s, const char *op, const char *name, const segnas_tensor *t, int64_t channels, int64_t *pitch,
+                              segnas_error *err);
 inline bool quantised_norm(const segnas_tensor &norm) { return norm.shape[0] == kNormQuantisedRows; }
 segnas_status check_norm(const segnas_stream *s, const char *op, const char *name, const segnas_tensor *t, int64_t channels, int32_t relu, Norm *norm,
                          segnas_error *err);

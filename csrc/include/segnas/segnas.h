@@ -214,7 +214,8 @@ SEGNAS_API segnas_status segnas_norm_forward(segnas_stream *s, const segnas_tens
 /* sums f64 [2,C] = sum of g and sum of g (x - mean) over the pixels; of a norm of 10 rows f64 [3,C]. */
 SEGNAS_API segnas_status segnas_norm_sums(segnas_stream *s, const segnas_tensor *x, const segnas_tensor *norm, int32_t relu, const segnas_tensor *da, const segnas_tensor *sums, segnas_error *err);
 /* From those sums over `pixels` pixels: dgamma = inv_std sums[1], dbeta = sums[0] (added when accumulate), and into norm's last rows centre =
- * sums[0]/pixels, slope = inv_std^2 sums[1]/pixels. frozen = 1, for given statistics: centre = slope = 0. A third row of sums is left to segnas_norm_quantise_backward. */
+ * sums[0]/pixels, slope = inv_std^2 sums[1]/pixels. frozen = 1, for given statistics: centre = slope = 0.
+ * A third row of sums is left to segnas_norm_quantise_backward. */
 SEGNAS_API segnas_status segnas_norm_backward(segnas_stream *s, const segnas_tensor *sums, int64_t pixels, int32_t frozen, int32_t accumulate, const segnas_tensor *norm, const segnas_tensor *dgamma, const segnas_tensor *dbeta, segnas_error *err);
 /* dx from da, for a reader that takes no norm; dx may be da. */
 SEGNAS_API segnas_status segnas_norm_gradient(segnas_stream *s, const segnas_tensor *x, const segnas_tensor *norm, int32_t relu, const segnas_tensor *da, const segnas_tensor *dx, segnas_error *err);
@@ -227,8 +228,8 @@ SEGNAS_API segnas_status segnas_dwconv_norm_forward(segnas_stream *s, const segn
 SEGNAS_API segnas_status segnas_pwconv_norm_forward(segnas_stream *s, const segnas_tensor *x, const segnas_tensor *x_norm, int32_t x_relu, const segnas_tensor *w, const segnas_tensor *bias, const segnas_tensor *y, const segnas_tensor *moments, segnas_error *err);
 /* Their backward passes, from da, the gradient of the activation that y_norm makes of y; where the pointwise one gets neither y nor y_norm, da
  * is y's own. dw is the weight's gradient (added when accumulate).
- * dx is the gradient of x's activation (x_norm's mask and centring are left to its readers); NULL: not wanted. sums f64 [2,C], or [3,C] where x_norm has 10 rows, = what
- * segnas_norm_sums makes of dx; NULL: not wanted (it needs x_norm and dx). */
+ * dx is the gradient of x's activation (x_norm's mask and centring are left to its readers); NULL: not wanted. sums f64 [2,C] = what
+ * segnas_norm_sums makes of dx ([3,C] where x_norm has 10 rows); NULL: not wanted (it needs x_norm and dx). */
 SEGNAS_API segnas_status segnas_conv3x3_norm_backward_weight(segnas_stream *s, const segnas_tensor *x, int32_t stride, const segnas_tensor *y, const segnas_tensor *y_norm, int32_t y_relu, const segnas_tensor *da, int32_t accumulate, const segnas_tensor *dw, segnas_error *err);
 SEGNAS_API segnas_status segnas_dwconv_norm_backward(segnas_stream *s, const segnas_tensor *x, const segnas_tensor *x_norm, int32_t x_relu, const segnas_tensor *w, int32_t stride, const segnas_tensor *y, const segnas_tensor *y_norm, int32_t y_relu, const segnas_tensor *da, int32_t accumulate, const segnas_tensor *dw, const segnas_tensor *dx, const segnas_tensor *sums, segnas_error *err);
 SEGNAS_API segnas_status segnas_pwconv_norm_backward(segnas_stream *s, const segnas_tensor *x, const segnas_tensor *x_norm, int32_t x_relu, const segnas_tensor *w, const segnas_tensor *y, const segnas_tensor *y_norm, int32_t y_relu, const segnas_tensor *da, int32_t accumulate, const segnas_tensor *dw, const segnas_tensor *dx, const segnas_tensor *sums, segnas_error *err);
@@ -239,8 +240,8 @@ SEGNAS_API segnas_status segnas_pwconv_norm_backward(segnas_stream *s, const seg
  *   unsigned   L = 2^k - 1,      y = round(min(max(x, 0), a) r) s    activations after ReLU (PACT, Choi et al. 2018, equations 1 and 2)
  *   signed     L = 2^(k-1) - 1,  y = round(min(max(x, -a), a) r) s   weights, sums of activations
  * where r = L / a and s = a / L, each rounded to float32 once; no FMA, so instruction sets agree to the bit. NaN stays NaN. Clips below 2^-20 (NaN
- * among them) count as 2^-20; an infinite one makes NaN of everything. The clip is of the whole tensor, [1], or of each channel (of the last axis), [C]. x is an activation ([N,H,W,C] or
- * [P,C], in the types that convolutions take) or a weight's view ([rows,C]). */
+ * among them) count as 2^-20; an infinite one makes NaN of everything. The clip is of the whole tensor, [1], or of each channel (of the last axis),
+ * [C]. x is an activation ([N,H,W,C] or [P,C], in the types that convolutions take) or a weight's view ([rows,C]). */
 typedef enum segnas_clip_gradient {
   SEGNAS_CLIP_PACT = 0, /* da = sum of dy where x is beyond the clip, times its sign (the same, equation 3) */
   SEGNAS_CLIP_STEP = 1  /* and inside the sum of dy (round(x r) - x r) / L: learned step sizes (Esser et al. 2020, equation 3, of a = L step) */
