@@ -179,5 +179,5 @@ func FitWeights(m Model) error {
 			return err
 		}
 	}
-	return nil
+	return m.Stream().Synchronize()
 }

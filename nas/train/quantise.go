@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/segnas/segnas/gobind"
-	"github.com/segnas/segnas/nas/data"
 	"github.com/segnas/segnas/nas/nn"
 	"github.com/segnas/segnas/nas/space"
 	"github.com/segnas/segnas/nas/supernet"
@@ -19,20 +18,14 @@ func (w *Worker) Calibrate(ctx context.Context, m supernet.Model, a space.Arch, 
 	if err := supernet.FitWeights(m); err != nil {
 		return err
 	}
-	batch := 0
-	err := feed.Each(ctx, func(b *data.Batch) error {
-		_, _, err := w.forward(m, a, b, nn.Calibrate(batch))
-		batch++
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	return w.settle()
+	return w.overBatches(ctx, m, a, feed, nn.Calibrate)
 }
 
 // fitQuantisers calibrates a model that was built or cut out of float weights, whose clips are zero; others stay as they are.
 func (t *Training) fitQuantisers(ctx context.Context, w *Worker) error {
+	if err := w.settle(); err != nil { // the model's own stream reads what the steps before have made
+		return err
+	}
 	fitted, err := Fitted(t.Model)
 	if err != nil || fitted {
 		return err

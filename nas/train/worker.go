@@ -129,9 +129,14 @@ func (w *Worker) forward(m supernet.Model, a space.Arch, b *data.Batch, mode nn.
 // Recalibrate computes a sub-network's running statistics anew, as their mean over the batches of a feed: those that a supernet's
 // training leaves behind are of other widths and depths too.
 func (w *Worker) Recalibrate(ctx context.Context, m supernet.Model, a space.Arch, feed Feed) error {
+	return w.overBatches(ctx, m, a, feed, nn.Recalibrate)
+}
+
+// overBatches runs a model on the batches of a feed, each in the mode for its number.
+func (w *Worker) overBatches(ctx context.Context, m supernet.Model, a space.Arch, feed Feed, mode func(batch int) nn.Mode) error {
 	batch := 0
 	err := feed.Each(ctx, func(b *data.Batch) error {
-		_, _, err := w.forward(m, a, b, nn.Recalibrate(batch))
+		_, _, err := w.forward(m, a, b, mode(batch))
 		batch++
 		return err
 	})
