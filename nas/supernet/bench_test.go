@@ -22,15 +22,19 @@ func benchContext(b *testing.B, threads int) *gobind.Context {
 }
 
 // BenchmarkTrainStep is a whole training step, auxiliary losses included, at batch 8 of 3x360x480 pictures and 11 classes, two threads: of the
-// baseline, of the largest network of the space alone, and of the supernet at that network. The log's table says where the time goes (-v).
+// baseline, in floating point and at 8 bits (with learned steps activations are quantised in passes of their own), of the largest network of the space
+// alone, and of the supernet at that network. The log's table says where the time goes (-v).
 func BenchmarkTrainStep(b *testing.B) {
 	largest := space.Default().Largest()
-	b.Run("baseline", func(b *testing.B) { benchmarkStep(b, space.Baseline(), false) })
-	b.Run("largest", func(b *testing.B) { benchmarkStep(b, largest, false) })
-	b.Run("supernet", func(b *testing.B) { benchmarkStep(b, largest, true) })
+	eight := space.Baseline().Quantised(space.Bits{W: 8, A: 8})
+	b.Run("baseline", func(b *testing.B) { benchmarkStep(b, space.Baseline(), false, gobind.ClipPACT) })
+	b.Run("baseline-w8a8", func(b *testing.B) { benchmarkStep(b, eight, false, gobind.ClipPACT) })
+	b.Run("baseline-w8a8-steps", func(b *testing.B) { benchmarkStep(b, eight, false, gobind.ClipStep) })
+	b.Run("largest", func(b *testing.B) { benchmarkStep(b, largest, false, gobind.ClipPACT) })
+	b.Run("supernet", func(b *testing.B) { benchmarkStep(b, largest, true, gobind.ClipPACT) })
 }
 
-func benchmarkStep(b *testing.B, a space.Arch, elastic bool) {
+func benchmarkStep(b *testing.B, a space.Arch, elastic bool, clips gobind.ClipGradient) {
 	const n, h, w, classes = 8, 360, 480, 11
 	ctx := benchContext(b, benchThreads)
 	r := &rig{ctx: ctx, net: space.DefaultNetwork(classes), sp: space.Default(), rng: newRand(1)}
@@ -58,6 +62,10 @@ func benchmarkStep(b *testing.B, a space.Arch, elastic bool) {
 	} else {
 		m = must[*Plain](b)(NewPlain(ctx, r.net, a, r.rng))
 	}
+	if a.IsQuantised() {
+		r.fit(b, m, a)
+	}
+	r.tape.SetClipGradient(clips)
 	r.step(b, m, a, labels)
 	var profile nn.Profile
 	r.tape.SetProfile(&profile)
