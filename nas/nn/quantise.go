@@ -90,7 +90,7 @@ func (t *Tape) FakeQuantOnly(x Value, q *Quantiser, bits int, mode Mode) Value {
 		return x
 	}
 	s := &t.values[x.index]
-	if !t.passing || mode.calibrates() || t.clips != gobind.ClipPACT || s.norm.IsZero() || s.reads > 0 || s.gone || s.quant.clip != nil {
+	if !t.passing || mode.calibrates() || t.clips != gobind.ClipPACT || s.norm.IsZero() || !s.plain.IsZero() || s.reads > 0 || s.gone || s.quant.clip != nil {
 		y := t.FakeQuant(x, q, bits, mode)
 		t.Drop(x)
 		return y
