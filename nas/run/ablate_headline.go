@@ -30,13 +30,14 @@ func headlineAblation() ablation {
 		}
 		within := fmt.Sprintf("within the baseline's latency over %g", share)
 		a.variants = append(a.variants,
-			variant{name: winnerName + suffix, what: "evolution's best " + within, score: searchedFinal(share, false)},
+			variant{name: winnerName + suffix, what: "evolution's best " + within, score: searchedFinal(share, nil)},
 			variant{name: handName + suffix, what: "the dearest network of one block throughout, kernel 3, " + within, score: handFinal(share)})
 		if i > 0 {
 			continue
 		}
 		a.variants = append(a.variants,
-			variant{name: "random", what: "random search's best " + within, score: searchedFinal(share, true)},
+			variant{name: "thrifty", what: "evolution's best " + within + ", however little it uses of that", score: searchedFinal(share, func(c *search.Config) { c.Spend = 0 })},
+			variant{name: "random", what: "random search's best " + within, score: searchedFinal(share, func(c *search.Config) { c.Random, c.Given = true, nil })},
 			variant{name: controlName, what: "the baseline, cut out of the supernet and retrained", score: func(p *pipeline, ctx context.Context, name string) (cell, error) {
 				return p.cutFinal(ctx, name, func(*pipeline, *sharedSupernet) (space.Arch, error) { return space.Baseline(), nil })
 			}},
@@ -57,17 +58,17 @@ func (p *pipeline) within(share float64) (err error) {
 	return err
 }
 
-// searchedFinal searches as tools/search does, hand-made networks and finalists included, and trains what was found.
-func searchedFinal(share float64, random bool) scorer {
+// searchedFinal searches as tools/search does, hand-made networks and finalists included, but for what changes (nil: nothing), and trains what was found.
+func searchedFinal(share float64, change func(*search.Config)) scorer {
 	return func(p *pipeline, ctx context.Context, name string) (cell, error) {
 		return p.cutFinal(ctx, name, func(q *pipeline, s *sharedSupernet) (space.Arch, error) {
 			if err := q.within(share); err != nil {
 				return space.Arch{}, err
 			}
 			cfg := q.cfg.Search
-			cfg.Random = random
-			if !random {
-				cfg.Given = q.cfg.handMade()
+			cfg.Given = q.cfg.handMade()
+			if change != nil {
+				change(&cfg)
 			}
 			found, err := q.sharedSearch(ctx, "", s, cfg, q.limits)
 			if err != nil {

@@ -137,6 +137,7 @@ func searchFlags(fs *pflag.FlagSet, c *Config) {
 	fs.IntVar(&c.Search.Screen, "predictor", c.Search.Screen, "children drawn for a place, of which the one of the highest predicted accuracy is evaluated; 0 predicts nothing")
 	fs.Lookup("predictor").NoOptDefVal = "8"
 	fs.Float64Var(&c.Search.ScreenSpearman, "predictor-least", c.Search.ScreenSpearman, "least rank correlation on held-out networks with which the predictor is used (default 0.7)")
+	fs.Float64Var(&c.Search.Spend, "spend", c.Search.Spend, "share of the limits, 0 to 1, that a network is to use of one at least to be looked at; 0 looks at any within them")
 	fs.BoolVar(&c.Search.Random, "random-search", c.Search.Random, "draw at random instead of evolving")
 	fs.Var(countFlag{&c.Limits.Latency}, "limit-ms", "most predicted latency in ms (default: the baseline's / 1.2)")
 	fs.Var(archFlag{&c.Limits.Like}, "limit-like", `instead: most predicted latency is this network's, "baseline", "hand" or a text such as k3e6.k5e4_k3e3.k5e4_k3e6.k3e6`)

@@ -22,6 +22,7 @@ type breeder struct {
 	sp       space.Space
 	limits   []Limit
 	cheapest []space.Arch // of each limit's cost
+	largest  []float64    // each limit's cost of the space's largest network; nil where networks need not spend
 	known    map[space.Arch]bool
 	most     float64                  // of a front: the first limit itself
 	spent    []bool                   // of a front's limits: draws within it have run out
@@ -44,6 +45,9 @@ func newBreeder(cfg Config, sp space.Space, limits []Limit) (*breeder, error) {
 			return nil, misuse.Errorf("%w", &InfeasibleError{Limits: []Limit{l}, Nearest: a, Costs: map[string]float64{l.Name: least}})
 		}
 		b.cheapest = append(b.cheapest, a)
+	}
+	if err := b.weighLargest(); err != nil {
+		return nil, err
 	}
 	if len(cfg.Front) > 0 {
 		b.most, b.spent = limits[0].Max, make([]bool, len(cfg.Front))
@@ -188,7 +192,7 @@ func (b *breeder) draw(rng *rand.Rand, o Origin, pool []Evaluation) (*candidate,
 			c.arch, c.parents = b.sp.Cross(rng, p, q), []space.Arch{p, q}
 		default:
 			c.arch = b.sp.Sample(rng)
-			// Where even draws rarely meet the limits, the second half of the tries look nearer to the cheapest networks.
+			// Where even draws rarely meet the limits, or spend them, the second half of the tries look nearer to the cheapest networks, or the largest.
 			if try >= b.cfg.MaxTries/2 {
 				var err error
 				if c.arch, err = b.pull(rng, c.arch); err != nil {
@@ -209,21 +213,31 @@ func (b *breeder) draw(rng *rand.Rand, o Origin, pool []Evaluation) (*candidate,
 			b.remember(c.arch, costs, worst)
 			continue
 		}
+		if b.unspent(costs) {
+			b.refused.Unspent++
+			continue
+		}
 		c.costs = costs
 		return &c, nil
 	}
 	return nil, nil
 }
 
-// pull crosses a network that is over a limit with the cheapest one of the worst limit, a few times or until it is within
-// all. Each cross halves the genes that differ.
+// pull crosses a network that is over a limit with the cheapest one of the worst limit, and one that leaves too much of them with the largest, a few
+// times or until it is where it should be. Each cross halves the genes that differ.
 func (b *breeder) pull(rng *rand.Rand, a space.Arch) (space.Arch, error) {
 	for range 8 {
-		_, worst, err := b.costs(a)
-		if err != nil || worst < 0 {
+		costs, worst, err := b.costs(a)
+		switch {
+		case err != nil:
 			return a, err
+		case worst >= 0:
+			a = b.sp.Cross(rng, a, b.cheapest[worst])
+		case b.unspent(costs):
+			a = b.sp.Cross(rng, a, b.sp.Largest())
+		default:
+			return a, nil
 		}
-		a = b.sp.Cross(rng, a, b.cheapest[worst])
 	}
 	return a, nil
 }

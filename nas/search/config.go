@@ -51,6 +51,11 @@ type Config struct {
 	Screen         int     `json:"screen,omitempty"`
 	ScreenSpearman float64 `json:"screen_spearman,omitempty"`
 
+	// Spend is the share of its limits that a network is to use, 0 to 1: one that costs less than it of every limit is not evaluated. Weights that were
+	// trained together hardly tell larger networks from smaller ones; trained by themselves for long, larger ones are better. So what a limit leaves room for
+	// is as a rule worth having. Given networks, and known ones, need not spend.
+	Spend float64 `json:"spend,omitempty"`
+
 	// Known are scores that the evaluator's weights gave other networks before, as for another device. The best of them within the limits begin the
 	// search, up to half of its first generation, and the regression learns from them all.
 	Known []Accuracy `json:"-"`
@@ -99,6 +104,8 @@ func (c Config) Validate() error {
 		return misuse.Errorf("search with mutation probability %v; give more than 0 and at most 1", c.MutateProb)
 	case c.Screen < 0 || c.Screen > 1 && !(c.ScreenSpearman >= -1 && c.ScreenSpearman <= 1):
 		return misuse.Errorf("search with %d children for a place, screened from a rank correlation of %v; give at least 0, and -1 to 1", c.Screen, c.ScreenSpearman)
+	case !(c.Spend >= 0 && c.Spend <= 1):
+		return misuse.Errorf("search among networks that use %v of their limits; give a share from 0 to 1", c.Spend)
 	case c.MaxTries < 1:
 		return misuse.Errorf("search with %d tries for a network; at least 1 is needed", c.MaxTries)
 	}

@@ -44,8 +44,9 @@ type Generation struct {
 
 // Refused counts draws that came to nothing.
 type Refused struct {
-	Known     int `json:"known"`      // the network was drawn before
-	OverLimit int `json:"over_limit"` // it was new but over a limit
+	Known     int `json:"known"`             // the network was drawn before
+	OverLimit int `json:"over_limit"`        // it was new but over a limit
+	Unspent   int `json:"unspent,omitempty"` // it was new and within the limits, but used too little of them
 }
 
 // Result is what a search found.
@@ -65,6 +66,7 @@ func (r *Result) Refused() Refused {
 	for _, g := range r.Generations {
 		sum.Known += g.Refused.Known
 		sum.OverLimit += g.Refused.OverLimit
+		sum.Unspent += g.Refused.Unspent
 	}
 	return sum
 }

@@ -71,7 +71,7 @@ func (s *search) run(ctx context.Context) error {
 			return err
 		}
 		if len(candidates) == 0 && number == 0 {
-			return misuse.Errorf("%w", s.breeder.nearest)
+			return s.breeder.nothing()
 		}
 		from := len(s.result.All)
 		for i, c := range candidates {

@@ -225,6 +225,7 @@ func (h Header) settings() []setting {
 		{"front", fmt.Sprint(c.Front)},
 		{"children for a place", fmt.Sprint(c.Screen)},
 		{"rank correlation to screen from", fmt.Sprint(c.ScreenSpearman)},
+		{"share of the limits to use", fmt.Sprint(c.Spend)},
 		{"fingerprint", strconv.Quote(c.Fingerprint)},
 	}
 	for _, l := range h.Limits {
