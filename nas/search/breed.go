@@ -138,7 +138,7 @@ func (b *breeder) given(number int) (candidates []candidate, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if worst < 0 {
+		if worst < 0 && !b.unspent(costs) {
 			b.known[a] = true
 			candidates = append(candidates, candidate{arch: a, origin: Given, costs: costs})
 		}

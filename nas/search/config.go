@@ -53,7 +53,7 @@ type Config struct {
 
 	// Spend is the share of its limits that a network is to use, 0 to 1: one that costs less than it of every limit is not evaluated. Weights that were
 	// trained together hardly tell larger networks from smaller ones; trained by themselves for long, larger ones are better. So what a limit leaves room for
-	// is as a rule worth having. Given networks, and known ones, need not spend.
+	// is as a rule worth having. It holds for given and known networks, too.
 	Spend float64 `json:"spend,omitempty"`
 
 	// Known are scores that the evaluator's weights gave other networks before, as for another device. The best of them within the limits begin the

@@ -37,7 +37,7 @@ func (b *breeder) bestKnown(n int) (candidates []candidate, err error) {
 			if err != nil {
 				return nil, err
 			}
-			if worst >= 0 {
+			if worst >= 0 || b.unspent(costs) {
 				continue
 			}
 			b.known[known.Arch] = true

@@ -46,12 +46,14 @@ func TestRun_SpendsNoMoreThanTheLargestNetworkCosts(t *testing.T) {
 	}
 }
 
-func TestRun_GivenNetworksNeedNotSpend(t *testing.T) {
-	cfg := spending(0.95)
+func TestRun_GivenAndKnownNetworksSpendLikeOthers(t *testing.T) {
+	cfg, limit := spending(0.95), macs(30)
 	small := space.Uniform([space.Stages]uint8{2, 2, 2}, space.Block{Kernel: 3, Expand: 3})
-	cfg.Given = []space.Arch{small}
-	if first := mustRun(t, cfg, space.Default(), newOracle(randomArch(1)), macs(30)).All[0]; first.Arch != small {
-		t.Errorf("the first network is %v", first.Arch)
+	cfg.Given, cfg.Known = []space.Arch{small}, []Accuracy{{Arch: small, Score: Score{MIoU: 0.9}}}
+	for _, e := range mustRun(t, cfg, space.Default(), newOracle(randomArch(1)), limit).All {
+		if e.Costs[limit.Name] < 0.95*limit.Max {
+			t.Fatalf("%v of %v is looked at", e.Arch, e.Origin)
+		}
 	}
 }
 
