@@ -7,6 +7,8 @@ JOBS      ?= $(shell nproc)
 BENCH     ?= .
 BENCHTIME ?= 1s
 NVCC      ?= nvcc
+EVERY     ?= 8
+QEMU_AARCH64 ?= qemu-aarch64 -L /usr/aarch64-linux-gnu
 CUDA_ARCHS ?= # what nvcc offers of 75 80 86 89 90a
 
 CMAKE_GENERATE = cmake -S . -DCMAKE_BUILD_TYPE=$(TYPE) $(if $(shell command -v ninja),-G Ninja)
@@ -18,10 +20,10 @@ type NVCC=\$$(cuda/wheels.sh .venv/cuda) make $@" >&2; exit 1; }
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help lib install cuda cuda-all test opcheck sim bundle bench bench-peers sanitize race fmt lint stamp clean
+.PHONY: help lib install cuda cuda-all test opcheck sim aarch64 bundle bench bench-peers sanitize race fmt lint stamp clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 lib: stamp ## build libsegnas.so and libsegnas.a with CMake, in BUILD/lib (BUILD=build)
 	$(CMAKE_GENERATE) -B $(BUILD)
@@ -59,8 +61,15 @@ sim: stamp ## run the CUDA kernels on the CPU: their language's own test, then e
 	$(BUILD)/bin/sim_test
 	$(BUILD)/bin/opcheck --backend sim --support csrc/test/support.golden
 
-bundle: stamp ## pack tools, tests and the plug-in's sources into BUILD/bundle(.tar.gz), for a machine with no Go and no network
-	JOBS=$(JOBS) tools/bundle/pack.sh $(BUILD)
+# Emulated, all rows on NEON take twenty minutes: each EVERYth of every operation, and of those each fourth in plain C++, which is known from other processors.
+aarch64: stamp ## build libsegnas for aarch64 in BUILD/aarch64 with Debian's cross compiler, and run opcheck under qemu-user (EVERY=8)
+	$(CMAKE_GENERATE) -B $(BUILD)/aarch64 -DCMAKE_TOOLCHAIN_FILE=cmake/aarch64.cmake
+	cmake --build $(BUILD)/aarch64 --parallel $(JOBS) --target segnas segnas_static opcheck
+	$(QEMU_AARCH64) $(BUILD)/aarch64/bin/opcheck --isa neon --every $(EVERY)
+	$(QEMU_AARCH64) $(BUILD)/aarch64/bin/opcheck --isa scalar --every $$((4 * $(EVERY)))
+
+bundle: stamp ## pack tools, tests and the plug-in's sources into BUILD/bundle(.tar.gz), for a machine with no Go and no network (TARGET=aarch64: into BUILD/aarch64)
+	JOBS=$(JOBS) tools/bundle/pack.sh $(BUILD) $(TARGET)
 
 bench: stamp ## time the operations; Go's benchmark format on stdout (BENCH=regexp chooses)
 	@go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) ./bench

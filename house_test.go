@@ -270,7 +270,7 @@ func TestHouse_TreeHoldsNoDataSets(t *testing.T) {
 
 func TestHouse_ReadmesNameWhatExists(t *testing.T) {
 	makefile := read(t, "Makefile")
-	target := regexp.MustCompile("(?m)(?:^ {4}|`)make ([a-z]+)")
+	target := regexp.MustCompile("(?m)(?:^ {4}|`)make ([a-z0-9-]+)")
 	tool := regexp.MustCompile(`\./((?:tools|bench|gobind|nas)(?:/[a-z]+)*)`)
 	link := regexp.MustCompile(`\[[^\]]*\]\(([^)#:]+)\)`)
 	for _, folder := range []string{".", "csrc", "cuda", "gobind", "nas", "bench", "tools"} {

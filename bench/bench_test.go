@@ -146,23 +146,24 @@ func BenchmarkOperations(b *testing.B) {
 	}
 }
 
-// BenchmarkSessions times the convolutions of the baseline as a deployed network runs them, one layer a session, in both precisions.
+// BenchmarkSessions times the convolutions of the baseline as a deployed network runs them, one layer a session, in every precision of the CPU; in integers %peak is the share of
+// what the time would be at the peak of float32, so that it may pass 100.
 func BenchmarkSessions(b *testing.B) {
 	for _, h := range []int{1024, 360} {
 		w := map[int]int{1024: 2048, 360: 480}[h]
 		for _, l := range distinct(networkLayers(1, h, w)) {
 			d := deploy(l)
-			for _, precision := range []gobind.Precision{gobind.Float32, gobind.BFloat16} {
-				if d.layers != nil {
-					b.Run(fmt.Sprintf("%s_%s/%dx%d/%s/%s", l.op, precision, h, w, l.place, l.shape()), func(b *testing.B) { timedSession(b, d, precision) })
+			for _, a := range arithmetics {
+				if d.takes(a) {
+					b.Run(fmt.Sprintf("%s_%s/%dx%d/%s/%s", l.op, a, h, w, l.place, l.shape()), func(b *testing.B) { timedSession(b, d, a) })
 				}
 			}
 		}
 	}
 }
 
-func timedSession(b *testing.B, d deployed, precision gobind.Precision) {
-	run, groups := d.session(b, precision)
+func timedSession(b *testing.B, d deployed, a arithmetic) {
+	run, groups := d.session(b, a)
 	var took time.Duration
 	seen := sharedProber().measure()
 	for b.Loop() {
@@ -170,25 +171,25 @@ func timedSession(b *testing.B, d deployed, precision gobind.Precision) {
 		took += groups[d.timed]
 	}
 	each := took / time.Duration(b.N)
-	seen = seen.best(sharedProber().measure()).of(precision)
+	seen = seen.best(sharedProber().measure()).of(a.precision)
 	b.ReportMetric(float64(each.Nanoseconds()), "ns/op") // the layer's own; the layers around it make its input and read its output
 	b.ReportMetric(2*float64(d.layer.macs())/each.Seconds()/1e9, "GFLOP/s")
-	b.ReportMetric(float64(d.bytes(precision))/each.Seconds()/1e9, "GB/s")
-	b.ReportMetric(100*seen.floor(d.layer.macs(), d.bytes(precision)).Seconds()/each.Seconds(), "%peak")
+	b.ReportMetric(float64(d.bytes(a.precision))/each.Seconds()/1e9, "GB/s")
+	b.ReportMetric(100*seen.floor(d.layer.macs(), d.bytes(a.precision)).Seconds()/each.Seconds(), "%peak")
 }
 
 // session makes the session, runs it once, and returns a run and the times of its groups.
-func (d deployed) session(t testing.TB, precision gobind.Precision) (run func(), groups []time.Duration) {
+func (d deployed) session(t testing.TB, a arithmetic) (run func(), groups []time.Duration) {
 	t.Helper()
 	x, err := gobind.NewContext(gobind.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(x.Close)
-	if precision == gobind.BFloat16 && !x.Runs(gobind.BFloat16) {
-		t.Skip("this processor has no bfloat16 products")
+	if !x.Runs(a.precision) {
+		t.Skipf("this processor has no %s products", a.precision)
 	}
-	s, err := x.NewSession(d.layers, 1, d.h, d.w, d.c, gobind.SessionOptions{Precision: precision})
+	s, err := x.NewSession(d.in(a), 1, d.h, d.w, d.c, gobind.SessionOptions{Precision: a.precision})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -285,12 +286,12 @@ func TestOperations_RunOnSmallPictures(t *testing.T) {
 func TestSessions_RunOnSmallPictures(t *testing.T) {
 	for _, l := range distinct(networkLayers(1, 48, 72)) {
 		d := deploy(l)
-		for _, precision := range []gobind.Precision{gobind.Float32, gobind.BFloat16} {
-			if d.layers == nil {
+		for _, a := range arithmetics {
+			if !d.takes(a) {
 				continue
 			}
-			t.Run(l.op+"_"+precision.String()+"/"+l.shape(), func(t *testing.T) {
-				if _, groups := d.session(t, precision); groups[d.timed] <= 0 {
+			t.Run(l.op+"_"+a.String()+"/"+l.shape(), func(t *testing.T) {
+				if _, groups := d.session(t, a); groups[d.timed] <= 0 {
 					t.Errorf("the layer took %v", groups[d.timed])
 				}
 			})

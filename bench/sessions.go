@@ -1,6 +1,11 @@
 package bench
 
-import "github.com/segnas/segnas/gobind"
+import (
+	"fmt"
+	"slices"
+
+	"github.com/segnas/segnas/gobind"
+)
 
 // deployed is one layer inside a session, between pointwise layers of its own that make its input and read its output, so that both lie in memory
 // as the session's precision stores them. timed is the layer's timing group.
@@ -66,11 +71,47 @@ func numbers(n int) []float32 {
 	return made
 }
 
+// arithmetic is how a session computes: a precision, and in integers the bits of weights and values.
+type arithmetic struct {
+	precision gobind.Precision
+	bits      int
+}
+
+var arithmetics = []arithmetic{{gobind.Float32, 0}, {gobind.BFloat16, 0}, {gobind.Int8, 8}, {gobind.Int8, 6}, {gobind.Int8, 4}}
+
+func (a arithmetic) String() string {
+	if a.precision == gobind.Int8 {
+		return fmt.Sprintf("w%da%d", a.bits, a.bits)
+	}
+	return a.precision.String()
+}
+
+// takes tells whether the layer can be computed so.
+func (d deployed) takes(a arithmetic) bool {
+	return d.layers != nil && (a.precision != gobind.Int8 || d.layer.op != "conv3x3")
+}
+
+// in returns the layers as the arithmetic takes them: in integers, the timed layer and the one that reads it.
+func (d deployed) in(a arithmetic) []gobind.Layer {
+	if a.precision != gobind.Int8 {
+		return d.layers
+	}
+	layers := slices.Clone(d.layers)
+	most := 1<<(a.bits-1) - 1
+	for i := d.timed; i < len(layers); i++ {
+		l := &layers[i]
+		const step = 1.0 / 1024
+		l.WeightBits, l.InputBits, l.InputStep, l.WeightSteps = a.bits, a.bits, step, slices.Repeat([]float32{step}, len(l.Bias))
+		l.Weights = slices.Clone(l.Weights)
+		for j := range l.Weights {
+			l.Weights[j] = float32(j*7919%(2*most+1)-most) * step
+		}
+	}
+	return layers
+}
+
 // bytes that the layer moves at least: input, weights and output once, at the size of a stored value.
 func (d deployed) bytes(p gobind.Precision) int64 {
-	size := 4
-	if p == gobind.BFloat16 {
-		size = 2
-	}
+	size := map[gobind.Precision]int{gobind.Float32: 4, gobind.BFloat16: 2, gobind.Int8: 1}[p]
 	return int64(size * (d.layer.inputs() + d.layer.weights() + d.layer.outputs()))
 }

@@ -15,7 +15,7 @@ import (
 // processor.
 type Options struct {
 	Threads   int    // worker threads, the caller's included; 0: SEGNAS_THREADS, else one per available processor
-	ISA       string // cap on the CPU's instruction set: scalar, avx2, avx512; empty: SEGNAS_ISA, else the best
+	ISA       string // cap on the CPU's instruction set: scalar, avx2, avx512, neon; empty: SEGNAS_ISA, else the best
 	Device    string // "cpu" or empty; "cuda:N" loads the plug-in
 	PluginDir string // where to look for plug-ins first; empty: SEGNAS_PLUGIN_DIR, beside the program, build/lib of the source tree
 }
@@ -105,7 +105,7 @@ func (x *Context) Close() { x.close.run() }
 // Threads returns the number of worker threads, the caller's included.
 func (x *Context) Threads() int { return int(C.segnas_context_threads(x.shared.c)) }
 
-// ISA returns the instruction set in use: scalar, avx2 or avx512.
+// ISA returns the instruction set in use: scalar, avx2, avx512 or neon.
 func (x *Context) ISA() string { return C.GoString(C.segnas_context_isa(x.shared.c)) }
 
 // Device returns "cpu" or the plug-in's name of its device.

@@ -55,6 +55,29 @@ func TestSession_BFloat16NeedsTheProcessor(t *testing.T) {
 	wantStatus(t, err, NoKernel, "AVX-512 BF16")
 }
 
+func TestSession_IntegersNeedAStepForEachChannel(t *testing.T) {
+	x, _ := open(t, Options{Threads: 1})
+	layers := little(rand.New(rand.NewPCG(1, 2)))
+	for _, steps := range []int{0, 5, 7} {
+		layers[2].WeightBits, layers[2].InputBits, layers[2].InputStep, layers[2].WeightSteps = 8, 8, 1, make([]float32, steps)
+		_, err := x.NewSession(layers, 1, littleH, littleW, 3, SessionOptions{Precision: Int8})
+		wantStatus(t, err, InvalidArgument, "weight steps, should have 6")
+	}
+	layers[2].WeightBits, layers[2].WeightSteps = 0, make([]float32, 6)
+	_, err := x.NewSession(layers, 1, littleH, littleW, 3, SessionOptions{})
+	wantStatus(t, err, InvalidArgument, "6 weight steps, should have 0")
+}
+
+func TestPrecision_NamesDiffer(t *testing.T) {
+	seen := map[string]bool{}
+	for i, p := range Precisions() {
+		seen[p.String()] = true
+		if len(seen) != i+1 || !seen["f32"] {
+			t.Errorf("%v is the name of two", p)
+		}
+	}
+}
+
 func TestSession_BytesAreNormalisedOnTheWay(t *testing.T) {
 	x, _ := open(t, Options{Threads: 2})
 	rng := rand.New(rand.NewPCG(9, 10))

@@ -24,6 +24,7 @@ const (
 	LayerLabels                       // logits resized to the network input's size and argmaxed: the last layer
 	LayerAvgPool                      // Input averaged over Kernel x Kernel bins, fewer where it is smaller: segnas.h says which pixels are whose
 	LayerUpsample                     // Input resized bilinearly to Input2's size
+	LayerNearestAdd                   // Input resized to its nearest neighbours at Input2's size and added to it; sessions of Int8 alone
 )
 
 // Layer is one layer of a deployed network, batch norm folded into its weights. Layer i makes value i+1; value 0 is the network's input.
@@ -39,6 +40,13 @@ type Layer struct {
 	Group    int // timing group, >= 0, never decreasing from layer to layer
 	Weights  []float32
 	Bias     []float32
+	// A convolution in integers, which sessions of Int8 run and others do not look at. The weights of output channel o are whole multiples of
+	// WeightSteps[o], at most 2^(WeightBits-1)-1 of them to either side of zero; what the layer reads is rounded to whole multiples of InputStep.
+	WeightBits  int       // 2 to 8; 0: the layer is float32, and the four below are zero
+	InputBits   int       // 2 to 8
+	InputSigned bool      // multiples from -(2^(InputBits-1)-1) to 2^(InputBits-1)-1; false: from 0 to 2^InputBits-1
+	InputStep   float32   // in units of the values read, 2^-40 to 2^40
+	WeightSteps []float32 // in units of Weights, each > 0, one for each output channel
 }
 
 // Precision is how a session keeps and computes its numbers.
@@ -48,18 +56,21 @@ const (
 	Float32  Precision = iota
 	BFloat16           // values and weights of products rounded to bfloat16, sums in float32: segnas.h, SEGNAS_PRECISION_BF16
 	Float16            // the same with half precision, on GPUs alone: SEGNAS_PRECISION_F16
+	Int8               // integers of 2 to 8 bits, of networks whose layers have WeightBits: SEGNAS_PRECISION_INT8
 )
 
 // Precisions lists all, the finest first.
-func Precisions() []Precision { return []Precision{Float32, Float16, BFloat16} }
+func Precisions() []Precision { return []Precision{Float32, Float16, BFloat16, Int8} }
 
-// String returns "f32", "bf16" or "f16".
+// String returns "f32", "bf16", "f16" or "int8".
 func (p Precision) String() string {
 	switch p {
 	case BFloat16:
 		return "bf16"
 	case Float16:
 		return "f16"
+	case Int8:
+		return "int8"
 	}
 	return "f32"
 }
@@ -118,6 +129,8 @@ func newPlan(layers []Layer, n, h, w, c int, o SessionOptions) (*plan, error) {
 			size: C.sizeof_segnas_layer, kind: C.int32_t(l.Kind), input: C.int32_t(l.Input), input2: C.int32_t(l.Input2),
 			channels: C.int32_t(l.Channels), kernel: C.int32_t(l.Kernel), stride: C.int32_t(l.Stride), relu: flag(l.ReLU), group: C.int32_t(l.Group), dilation: C.int32_t(l.Dilation),
 			weights: pinned(&p.pinner, l.Weights), bias: pinned(&p.pinner, l.Bias),
+			weight_bits: C.int32_t(l.WeightBits), input_bits: C.int32_t(l.InputBits), input_signed: flag(l.InputSigned), input_step: C.float(l.InputStep),
+			weight_steps: pinned(&p.pinner, l.WeightSteps),
 		}
 		p.groups = max(p.groups, l.Group+1)
 	}
@@ -215,6 +228,13 @@ func checkLengths(layers []Layer, inputChannels int) error {
 		}
 		if len(l.Weights) != weights || len(l.Bias) != bias {
 			return &Error{InvalidArgument, fmt.Sprintf("layer %d has %d weights and %d biases, should have %d and %d", i, len(l.Weights), len(l.Bias), weights, bias)}
+		}
+		steps := 0
+		if l.WeightBits != 0 {
+			steps = bias
+		}
+		if len(l.WeightSteps) != steps {
+			return &Error{InvalidArgument, fmt.Sprintf("layer %d has %d weight steps, should have %d", i, len(l.WeightSteps), steps)}
 		}
 		channels = append(channels, out)
 	}

@@ -1,5 +1,7 @@
 //go:build !segnas_system
 
+#include "contract.h"
+
 #include "stamp.h"
 
 #include "../csrc/core/buffer.cc"

@@ -1,3 +1,5 @@
 //go:build !segnas_system
 
+#include "contract.h"
+
 #include "../csrc/ops/fakequant/fakequant.cc"

@@ -142,7 +142,7 @@ SEGNAS_API uint32_t segnas_context_threads(const segnas_context *context) { retu
 SEGNAS_API const char *segnas_context_isa(const segnas_context *context) { return isa_name(context->kernels->isa); }
 SEGNAS_API int32_t segnas_context_precision(const segnas_context *context, int32_t precision) {
   if (const segnas_backend *backend = context->backend) return backend->device_precision ? backend->device_precision(context->backend_device, precision) : 0;
-  return precision == SEGNAS_PRECISION_F32 || (precision == SEGNAS_PRECISION_BF16 && bf16_kernels_of(*context->kernels)) ? 1 : 0;
+  return precision == SEGNAS_PRECISION_F32 || precision == SEGNAS_PRECISION_INT8 || (precision == SEGNAS_PRECISION_BF16 && bf16_kernels_of(*context->kernels)) ? 1 : 0;
 }
 SEGNAS_API const char *segnas_context_device(const segnas_context *context) { return context->device_name; }
 SEGNAS_API void segnas_available_isas(char *text, size_t text_bytes) { list_isas(text, text_bytes); }

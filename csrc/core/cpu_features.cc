@@ -13,6 +13,7 @@ const char *isa_name(Isa isa) {
     case Isa::kScalar: return "scalar";
     case Isa::kAvx2: return "avx2";
     case Isa::kAvx512: return "avx512";
+    case Isa::kNeon: return "neon";
   }
   return "unknown";
 }
@@ -41,6 +42,7 @@ uint64_t saved_state() {
 bool isa_runs(Isa isa) {
   constexpr uint64_t kYmm = 0x6, kZmm = 0xe6;
   if (isa == Isa::kScalar) return true;
+  if (isa == Isa::kNeon) return false;
   uint64_t saved = saved_state();
   Leaf one = leaf(1), seven = leaf(7);
   bool avx2 = (saved & kYmm) == kYmm && (one.ecx & bit_AVX) && (one.ecx & bit_FMA) && (seven.ebx & bit_AVX2);
@@ -50,9 +52,15 @@ bool isa_runs(Isa isa) {
 }
 
 bool avx512_bf16_runs() { return isa_runs(Isa::kAvx512) && (leaf(7, 1).eax & bit_AVX512BF16); }
+bool avx512_vnni_runs() { return isa_runs(Isa::kAvx512) && (leaf(7).ecx & bit_AVX512VNNI); }
+#else
+#if defined(__aarch64__)
+bool isa_runs(Isa isa) { return isa == Isa::kScalar || isa == Isa::kNeon; }  // the architecture has it always
 #else
 bool isa_runs(Isa isa) { return isa == Isa::kScalar; }
+#endif
 bool avx512_bf16_runs() { return false; }
+bool avx512_vnni_runs() { return false; }
 #endif
 
 }  // namespace segnas

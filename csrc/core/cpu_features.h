@@ -3,12 +3,14 @@
 
 namespace segnas {
 
-enum class Isa { kScalar = 0, kAvx2 = 1, kAvx512 = 2 };
-constexpr int kIsaCount = 3;
+enum class Isa { kScalar = 0, kAvx2 = 1, kAvx512 = 2, kNeon = 3 };
+constexpr int kIsaCount = 4;
 
 const char *isa_name(Isa isa);
 bool isa_runs(Isa isa);
 // AVX-512's products of bfloat16s, which go with Isa::kAvx512.
 bool avx512_bf16_runs();
+// Its products of bytes, summed in 32 bits.
+bool avx512_vnni_runs();
 
 }  // namespace segnas

@@ -16,7 +16,7 @@ namespace avx512 {
 #include "../simd/vec_avx512.h"
 #include "kernels.inl.h"
 extern const Kernels table;
-const Kernels table = make_table(Isa::kAvx512, nullptr);
+const Kernels table = make_table(Isa::kAvx512, nullptr, nullptr);
 }  // namespace avx512
 }  // namespace segnas
 SEGNAS_TARGET_END

@@ -15,6 +15,14 @@ extern const Kernels table;
 namespace avx512bf16 {
 extern const Bf16Kernels table;
 }
+namespace avx512vnni {
+extern const Int8Kernels table;
+}
+#endif
+#if defined(__aarch64__)
+namespace neon {
+extern const Kernels table;
+}
 #endif
 
 const Kernels *kernels_of(Isa isa) {
@@ -23,9 +31,11 @@ const Kernels *kernels_of(Isa isa) {
 #if defined(__x86_64__)
     case Isa::kAvx2: return &avx2::table;
     case Isa::kAvx512: return &avx512::table;
-#else
-    default: break;
 #endif
+#if defined(__aarch64__)
+    case Isa::kNeon: return &neon::table;
+#endif
+    default: break;
   }
   return nullptr;
 }
@@ -35,6 +45,16 @@ const Bf16Kernels *bf16_kernels_of(const Kernels &kernels) {
   if (kernels.isa == Isa::kAvx512 && avx512_bf16_runs()) return &avx512bf16::table;
 #endif
   return kernels.bf16;
+}
+
+const Int8Kernels *int8_kernels_of(const Kernels &kernels) {
+#if defined(__x86_64__)
+  if (kernels.isa == Isa::kAvx512) return avx512_vnni_runs() ? &avx512vnni::table : avx2::table.int8;
+#endif
+#if defined(__aarch64__)
+  if (kernels.isa == Isa::kNeon) return scalar::table.int8;
+#endif
+  return kernels.int8;
 }
 
 }  // namespace segnas

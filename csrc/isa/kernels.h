@@ -2,6 +2,7 @@
 #pragma once
 #include "../core/cpu_features.h"
 #include "../model/bf16.h"
+#include "../model/int8.h"
 #include "../ops/batchnorm/batchnorm.h"
 #include "../ops/conv3x3/conv3x3.h"
 #include "../ops/dwconv/dwconv.h"
@@ -31,11 +32,14 @@ struct Kernels {
   PwconvKernels pwconv;
   UpsampleKernels upsample;
   const Bf16Kernels *bf16;  // of plain C++; nullptr elsewhere: see bf16_kernels_of
+  const Int8Kernels *int8;  // nullptr: see int8_kernels_of
 };
 
 // The table of an instruction set; nullptr when this build does not have it.
 const Kernels *kernels_of(Isa isa);
 // The bfloat16 kernels that go with a table; nullptr where the set or the processor has none.
 const Bf16Kernels *bf16_kernels_of(const Kernels &kernels);
+// The integer kernels that go with a table: AVX-512 without VNNI has those of AVX2, NEON those of plain C++.
+const Int8Kernels *int8_kernels_of(const Kernels &kernels);
 
 }  // namespace segnas

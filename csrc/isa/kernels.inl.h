@@ -16,6 +16,6 @@
 #include "../ops/pwconv/pwconv.inl.h"
 #include "../ops/upsample/upsample.inl.h"
 
-static constexpr Kernels make_table(Isa isa, const Bf16Kernels *bf16) {
-  return {isa, kLanes, kBatchnorm, kConv3x3, kDwconv, kElementwise, kFakequant, kKtransform, kLoss, kOptimiser, kPool, kPwconv, kUpsample, bf16};
+static constexpr Kernels make_table(Isa isa, const Bf16Kernels *bf16, const Int8Kernels *int8) {
+  return {isa, kLanes, kBatchnorm, kConv3x3, kDwconv, kElementwise, kFakequant, kKtransform, kLoss, kOptimiser, kPool, kPwconv, kUpsample, bf16, int8};
 }

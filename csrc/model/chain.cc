@@ -15,7 +15,7 @@ struct Piece {
   const Step &step;
   int64_t picture, row_begin, row_end, column_begin, column_end;
   int64_t middle_begin, middle_end;  // middle columns in the ring
-  char *ring, *line;  // [kernel][middle columns][middle channels], [tile columns][middle channels], stored
+  char *ring, *line;  // [kernel][middle columns], [tile columns] pixels of the middle channels, stored
   void *dense_scratch;
 
   const Plan &plan() const { return run.plan(); }
@@ -23,7 +23,7 @@ struct Piece {
   const Layer &first() const { return plan().layers[step.first]; }
   const Layer &depthwise() const { return plan().layers[step.depthwise]; }
   const Layer &project() const { return plan().layers[step.project]; }
-  char *slot(int64_t row) const { return ring + row % depthwise().kernel * (middle_end - middle_begin) * run.pixel_bytes(depthwise().cin); }
+  char *slot(int64_t row) const { return ring + row % depthwise().kernel * (middle_end - middle_begin) * run.pixel_bytes(depthwise().input); }
 };
 
 // Middle row `row` into its slot of the ring.
@@ -32,7 +32,7 @@ void make_middle_row(const Piece &p, int64_t row) {
   const Value &x = p.plan().values[p.step.input];
   int64_t columns = p.middle_end - p.middle_begin;
   if (e.kind == SEGNAS_LAYER_PWCONV) {
-    const char *from = p.run.row(p.step.input, p.picture, row) + p.middle_begin * p.run.pixel_bytes(x.c);
+    const char *from = p.run.row(p.step.input, p.picture, row) + p.middle_begin * p.run.pixel_bytes(p.step.input);
     return p.arithmetic().pointwise(e, from, columns, nullptr, false, p.slot(row), {});
   }
   const void *rows[3];
@@ -46,8 +46,7 @@ Ahead next_input(const Piece &p, int64_t row) {
   const Layer &d = p.depthwise();
   const int64_t next = (row + 1) * d.stride + d.kernel / 2;
   if (row + 1 == p.row_end || next >= p.plan().values[d.input].h || p.first().kind == SEGNAS_LAYER_CONV3X3) return {};
-  const Value &x = p.plan().values[p.step.input];
-  const int64_t pixel = p.run.pixel_bytes(x.c);
+  const int64_t pixel = p.run.pixel_bytes(p.step.input);
   const char *at = p.run.row(p.step.input, p.picture, next);
   return {at + p.middle_begin * pixel, at + p.middle_end * pixel};
 }
@@ -64,10 +63,10 @@ void make_output_row(const Piece &p, int64_t row, int64_t middle_h, int64_t midd
   int64_t origin = p.step.expands ? p.middle_begin : 0;
   int64_t in_w = p.step.expands ? p.middle_end - p.middle_begin : middle_w, columns = p.column_end - p.column_begin;
   p.arithmetic().depthwise(d, {rows, in_w, p.column_begin * d.stride - origin, columns}, p.line);
-  const void *residual = e.input2 >= 0 ? p.run.row(e.input2, p.picture, row) + p.column_begin * p.run.pixel_bytes(y.c) : nullptr;
+  const void *residual = e.input2 >= 0 ? p.run.row(e.input2, p.picture, row) + p.column_begin * p.run.pixel_bytes(e.input2) : nullptr;
   bool floats = p.run.makes_floats(p.step.output);
   int64_t pixel = (p.picture * y.h + row) * y.w + p.column_begin;
-  p.arithmetic().pointwise(e, p.line, columns, residual, floats, p.run.write(p.step.output) + pixel * (floats ? 4 * y.c : p.run.pixel_bytes(y.c)),
+  p.arithmetic().pointwise(e, p.line, columns, residual, floats, p.run.write(p.step.output) + pixel * (floats ? 4 * y.c : p.run.pixel_bytes(p.step.output)),
                            next_input(p, row));
 }
 
@@ -100,8 +99,8 @@ void run_chain(const Run &run, const Step &step) {
     if (p.row_begin >= p.row_end || p.column_begin >= p.column_end) return;
     middle_range(d.kernel, d.stride, middle.w, p.column_begin, p.column_end, &p.middle_begin, &p.middle_end);
     p.ring = run.scratch(worker, scratch);
-    p.line = p.ring + cache_lines(static_cast<size_t>((step.expands ? d.kernel * t.ring_columns : 0) * run.pixel_bytes(d.cin)));
-    p.dense_scratch = p.line + cache_lines(static_cast<size_t>(tile * run.pixel_bytes(d.cin)));
+    p.line = p.ring + cache_lines(static_cast<size_t>((step.expands ? d.kernel * t.ring_columns : 0) * run.pixel_bytes(d.input)));
+    p.dense_scratch = p.line + cache_lines(static_cast<size_t>(tile * run.pixel_bytes(step.depthwise + 1)));
     run_piece(p);
   });
 }

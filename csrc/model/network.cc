@@ -19,7 +19,7 @@ segnas_status bad(segnas_error *err, int layer, const char *what) {
 }
 
 segnas_status check_layer(const segnas_layer &l, int index, int32_t count, segnas_error *err) {
-  if (l.kind < SEGNAS_LAYER_CONV3X3 || l.kind > SEGNAS_LAYER_UPSAMPLE) return bad(err, index, "unknown kind");
+  if (l.kind < SEGNAS_LAYER_CONV3X3 || l.kind > SEGNAS_LAYER_NEAREST_ADD) return bad(err, index, "unknown kind");
   if (l.input < 0 || l.input > index || l.input2 > index) return bad(err, index, "reads a value that no earlier layer makes");
   bool convolution = l.kind <= SEGNAS_LAYER_PWCONV;
   if (convolution && (!l.weights || !l.bias)) return bad(err, index, "weights or bias is NULL");
@@ -31,7 +31,7 @@ segnas_status check_layer(const segnas_layer &l, int index, int32_t count, segna
   if (l.dilation < 0 || l.dilation > kMostDilation || (l.dilation > 1 && (l.kind != SEGNAS_LAYER_DWCONV || l.stride != 1)))
     return bad(err, index, "dilation should be 0 or 1, and at most 64 for depthwise layers of stride 1");
   if (l.kind == SEGNAS_LAYER_AVG_POOL && (l.kernel < 1 || l.kernel > kMostBins)) return bad(err, index, "bins should be 1 to 64");
-  const bool resizes = l.kind == SEGNAS_LAYER_UPSAMPLE_ADD || l.kind == SEGNAS_LAYER_UPSAMPLE;
+  const bool resizes = l.kind == SEGNAS_LAYER_UPSAMPLE_ADD || l.kind == SEGNAS_LAYER_UPSAMPLE || l.kind == SEGNAS_LAYER_NEAREST_ADD;
   if (resizes && l.input2 < 0) return bad(err, index, "input2 is missing");
   if (l.kind != SEGNAS_LAYER_PWCONV && !resizes && l.input2 >= 0) return bad(err, index, "takes no input2");
   if (l.kind == SEGNAS_LAYER_LABELS && index != count - 1) return bad(err, index, "labels must be the last layer");
@@ -56,6 +56,7 @@ segnas_status infer(const Plan &plan, const Layer &l, int index, Value *out, seg
       if (second && (second->h != x.h || second->w != x.w || second->c != l.channels)) return bad(err, index, "input2 has another shape than the output");
       break;
     case SEGNAS_LAYER_UPSAMPLE_ADD:
+    case SEGNAS_LAYER_NEAREST_ADD:
       if (second->c != x.c) return bad(err, index, "input and input2 differ in channels");
       *out = {second->h, second->w, x.c};
       break;
@@ -70,18 +71,18 @@ segnas_status infer(const Plan &plan, const Layer &l, int index, Value *out, seg
   return SEGNAS_OK;
 }
 
-// What a layer's struct was before it could tell of dilation, in whose place its trailing padding lies now.
-constexpr uint32_t kFirstSize = offsetof(segnas_layer, dilation);
+// What a layer's struct was before it could tell of dilation, in whose place its trailing padding lies now, and before it could of integers.
+constexpr uint32_t kFirstSize = offsetof(segnas_layer, dilation), kFloatSize = (offsetof(segnas_layer, weight_bits) + 7) / 8 * 8;
 
 }  // namespace
 
 segnas_status whole_layers(const segnas_layer *layers, int32_t count, std::vector<segnas_layer> *whole, segnas_error *err) {
   const uint32_t size = layers[0].size;
-  if (size != kFirstSize && size != sizeof(segnas_layer)) return bad(err, 0, "size is not sizeof(segnas_layer)");
+  if (size != kFirstSize && size != kFloatSize && size != sizeof(segnas_layer)) return bad(err, 0, "size is not sizeof(segnas_layer)");
   whole->assign(static_cast<size_t>(count), segnas_layer{});
   for (int32_t i = 0; i < count; i++) {
     segnas_layer &l = (*whole)[static_cast<size_t>(i)];
-    memcpy(&l, reinterpret_cast<const char *>(layers) + static_cast<size_t>(i) * size, size);
+    memcpy(&l, reinterpret_cast<const char *>(layers) + static_cast<size_t>(i) * size, std::min<size_t>(size, size == kFloatSize ? offsetof(segnas_layer, weight_bits) : size));
     if (l.size != size) return bad(err, i, "size is not that of the layers before");
     l.size = sizeof(segnas_layer);
   }
@@ -105,6 +106,7 @@ segnas_status read_network(const segnas_layer *layers, int32_t count, int64_t n,
     l.channels = l.kind == SEGNAS_LAYER_CONV3X3 || l.kind == SEGNAS_LAYER_PWCONV ? from.channels : l.cin;
     if (plan->picture.bytes && ((l.input == 0 && l.kind != SEGNAS_LAYER_CONV3X3) || l.input2 == 0))
       return bad(err, i, "reads a picture of bytes, which dense 3x3 layers alone do");
+    if (l.kind == SEGNAS_LAYER_NEAREST_ADD && !plan->integers) return bad(err, i, "nearest neighbours are for sessions of integer arithmetic");
     Value out;
     SEGNAS_TRY(infer(*plan, l, i, &out, err));
     plan->values[l.input].reader_count++;
@@ -113,7 +115,9 @@ segnas_status read_network(const segnas_layer *layers, int32_t count, int64_t n,
     plan->values.push_back(out);
     plan->groups = l.group + 1;
   }
-  return SEGNAS_OK;
+  for (int32_t i = 0; i + 1 < count; i++)  // it would have no place
+    if (plan->values[static_cast<size_t>(i) + 1].reader_count == 0) return bad(err, i, "no layer reads its value");
+  return plan->integers ? assign_forms(layers, plan, err) : SEGNAS_OK;
 }
 
 }  // namespace segnas

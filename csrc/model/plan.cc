@@ -31,7 +31,7 @@ bool fuses(const Plan &plan, int i) {
   if (first < 0 || !widens(plan, first) || !feeds_only(plan, first, first + 1, SEGNAS_LAYER_DWCONV)) return true;
   if (plan.layers[first].kind == SEGNAS_LAYER_CONV3X3) return true;
   const Value &middle = plan.values[first + 1];
-  return plan.n * middle.h * middle.w * plan.arithmetic->stored(middle.c) * plan.arithmetic->element() > kFuseBytes;
+  return plan.n * middle.h * middle.w * plan.pixel_bytes(first + 1) > kFuseBytes;
 }
 
 int add_step(Plan *plan, int i) {
@@ -117,7 +117,7 @@ void place_values(Plan *plan) {
     int64_t pixels = plan->n * v.h * v.w;
     bool to_floats = step.convert == Convert::kToFloats;
     if (!to_floats && v.wants_stored && !(a.plain() && step.output == output))
-      v.offset = place(&live, pixels * a.stored(v.c) * a.element(), v.last_reader);
+      v.offset = place(&live, pixels * plan->pixel_bytes(step.output), v.last_reader);
     // The caller's memory holds the output.
     if (v.wants_floats && step.output != output && (to_floats || !v.wants_stored))
       v.float_offset = place(&live, pixels * v.c * 4, v.last_reader);
@@ -140,8 +140,8 @@ size_t chain_scratch(const Plan &plan, const Step &s) {
   const Layer &d = plan.layers[s.depthwise];
   const Arithmetic &a = *plan.arithmetic;
   int64_t tile = (plan.values[s.output].w + s.tiling.tiles - 1) / s.tiling.tiles;
-  int64_t pixel = a.stored(d.cin) * a.element();
-  size_t bytes = cache_lines(static_cast<size_t>((s.expands ? d.kernel * s.tiling.ring_columns : 0) * pixel)) + cache_lines(static_cast<size_t>(tile * pixel));
+  size_t bytes = cache_lines(static_cast<size_t>((s.expands ? d.kernel * s.tiling.ring_columns : 0) * plan.pixel_bytes(d.input))) +
+                 cache_lines(static_cast<size_t>(tile * plan.pixel_bytes(s.depthwise + 1)));
   const Layer &first = plan.layers[s.first];
   if (first.kind == SEGNAS_LAYER_CONV3X3) bytes += a.dense_scratch(first, s.tiling.ring_columns, first.input == 0 ? &plan.picture : nullptr);
   return bytes;
@@ -175,7 +175,7 @@ void size_memory(Plan *plan) {
 }  // namespace
 
 bool interpolates(const Layer &l) {
-  return l.kind == SEGNAS_LAYER_UPSAMPLE_ADD || l.kind == SEGNAS_LAYER_UPSAMPLE || l.kind == SEGNAS_LAYER_LABELS;
+  return l.kind == SEGNAS_LAYER_UPSAMPLE_ADD || l.kind == SEGNAS_LAYER_NEAREST_ADD || l.kind == SEGNAS_LAYER_UPSAMPLE || l.kind == SEGNAS_LAYER_LABELS;
 }
 
 int64_t pool_channels(const Plan &plan, const Layer &l) { return plan.arithmetic->plain() ? std::min(l.cin, kPoolChannels) : l.cin; }

@@ -15,6 +15,7 @@ namespace segnas {
 
 struct Value {
   int64_t h = 0, w = 0, c = 0;
+  Form form = {};
   // Bytes into the activations; -1: the input, the output, or fused away. A value may lie there twice: as stored, and as plain float32.
   int64_t offset = -1, float_offset = -1;
   bool wants_stored = false, wants_floats = false;  // by its readers; the output is read by the caller
@@ -44,7 +45,8 @@ struct Plan {
   int64_t n = 0;
   const Arithmetic *arithmetic = nullptr;
   Picture picture;
-  int32_t fusion = 0;  // segnas_fusion
+  int32_t fusion = 0;     // segnas_fusion
+  bool integers = false;  // layers' bits count
   std::vector<Layer> layers;
   std::vector<Value> values;
   std::vector<Step> steps;
@@ -52,12 +54,18 @@ struct Plan {
   size_t activation_bytes = 0, weight_bytes = 0;
   size_t worker_bytes = 0;  // scratch of one thread
   size_t axis_bytes = 0;    // of all interpolated axes
+
+  int64_t pixel_bytes(int value) const { return arithmetic->pixel_bytes(values[value].form, values[value].c); }
 };
 
 // The layers as this version of the library has them: callers of an earlier one pass shorter structs.
 segnas_status whole_layers(const segnas_layer *layers, int32_t count, std::vector<segnas_layer> *whole, segnas_error *err);
 // Checks a network for inputs [n,h,w,c] of the plan's picture and fills in its layers, values and groups. Weights are not read.
 segnas_status read_network(const segnas_layer *layers, int32_t count, int64_t n, int64_t h, int64_t w, int64_t c, Plan *plan, segnas_error *err);
+// Gives the values of a network that is to be computed in integers their forms.
+segnas_status assign_forms(const segnas_layer *layers, Plan *plan, segnas_error *err);
+// Refuses weights that are not what their layers' steps and bits say.
+segnas_status check_levels(const segnas_layer *layers, const Plan &plan, segnas_error *err);
 // Plans what was read, for the plan's arithmetic on `threads` threads: steps, places, memory.
 void make_plan(int threads, Plan *plan);
 

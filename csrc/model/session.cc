@@ -26,8 +26,8 @@ void pack_weights(segnas_session *session, const segnas_layer *layers) {
 void make_axes(segnas_session *session) {
   char *at = static_cast<char *>(session->axes.reserve(0));
   session->layer_axes.resize(session->plan.layers.size());
-  auto next = [&](int64_t in, int64_t out) {
-    Axis axis = make_axis(false, in, out, at);
+  auto next = [&](bool nearest, int64_t in, int64_t out) {
+    Axis axis = make_axis(nearest, in, out, at);
     at += axis_bytes(in, out);
     return axis;
   };
@@ -35,8 +35,9 @@ void make_axes(segnas_session *session) {
     const Layer &l = session->plan.layers[i];
     if (!interpolates(l)) continue;
     const Value &x = session->plan.values[l.input], &y = session->plan.values[i + 1];
-    session->layer_axes[i].rows = next(x.h, y.h);
-    session->layer_axes[i].columns = next(x.w, y.w);
+    const bool nearest = l.kind == SEGNAS_LAYER_NEAREST_ADD;
+    session->layer_axes[i].rows = next(nearest, x.h, y.h);
+    session->layer_axes[i].columns = next(nearest, x.w, y.w);
   }
 }
 
@@ -48,7 +49,7 @@ segnas_status check_options(const segnas_session_options &o, const char *functio
   if (o.input == SEGNAS_U8 && (!o.scale || !o.shift)) return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: pictures of bytes need options.scale and options.shift", function);
   if (o.fusion < SEGNAS_FUSION_AUTO || o.fusion > SEGNAS_FUSION_NEVER)
     return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: options.fusion is %d, which is none", function, o.fusion);
-  if (o.precision < SEGNAS_PRECISION_F32 || o.precision > SEGNAS_PRECISION_F16)
+  if (o.precision < SEGNAS_PRECISION_F32 || o.precision > SEGNAS_PRECISION_INT8)
     return fail(err, SEGNAS_INVALID_ARGUMENT, "%s: options.precision is %d, which is none", function, o.precision);
   return SEGNAS_OK;
 }
@@ -89,10 +90,10 @@ segnas_status fill(segnas_session *session, const segnas_layer *layers, segnas_e
 void plan_on_cpu(segnas_session *session, int32_t precision) {
   Plan &plan = session->plan;
   const segnas_context &context = *session->context;
-  if (precision == SEGNAS_PRECISION_F32) {
-    plan.arithmetic = &session->float32.emplace(*context.kernels);
-  } else {
-    plan.arithmetic = &session->bfloat16.emplace(*bf16_kernels_of(*context.kernels));
+  switch (precision) {
+    case SEGNAS_PRECISION_F32: plan.arithmetic = &session->float32.emplace(*context.kernels); break;
+    case SEGNAS_PRECISION_BF16: plan.arithmetic = &session->bfloat16.emplace(*bf16_kernels_of(*context.kernels)); break;
+    case SEGNAS_PRECISION_INT8: plan.arithmetic = &session->integers.emplace(*context.kernels, *int8_kernels_of(*context.kernels)); break;
   }
   make_plan(context.pool->threads(), &plan);
   session->activation_bytes = plan.activation_bytes + plan.worker_bytes * static_cast<size_t>(context.pool->threads()) + plan.axis_bytes;
@@ -123,6 +124,7 @@ segnas_status prepare(segnas_context *context, const segnas_layer *given, int32_
   session->context = context;
   session->plan.fusion = o.fusion;
   session->plan.picture.bytes = o.input == SEGNAS_U8;
+  session->plan.integers = o.precision == SEGNAS_PRECISION_INT8;
   try {
     std::vector<segnas_layer> whole;
     SEGNAS_TRY(whole_layers(given, count, &whole, err));
@@ -131,6 +133,7 @@ segnas_status prepare(segnas_context *context, const segnas_layer *given, int32_
     if (context->backend) return ask_backend(session, layers, o, make, err);
     plan_on_cpu(session, o.precision);
     if (!make) return SEGNAS_OK;
+    if (session->plan.integers) SEGNAS_TRY(check_levels(layers, session->plan, err));
     SEGNAS_TRY(copy_normalisation(session, o, c, err));
     return fill(session, layers, err);
   } catch (const std::bad_alloc &) {

@@ -13,7 +13,8 @@ struct segnas_session {
   size_t activation_bytes = 0, weight_bytes = 0;
   segnas::Plan plan;
   std::optional<segnas::Float32> float32;
-  std::optional<segnas::Bfloat16> bfloat16;  // one of the two is the plan's arithmetic
+  std::optional<segnas::Bfloat16> bfloat16;
+  std::optional<segnas::Integers> integers;  // one of the three is the plan's arithmetic
   segnas::Arena picture, weights, activations, scratch, axes;
   struct Axes {
     segnas::Axis rows, columns;
@@ -30,7 +31,7 @@ struct Run {
   void *output;
 
   const Plan &plan() const { return session->plan; }
-  int64_t pixel_bytes(int64_t channels) const { return plan().arithmetic->stored(channels) * plan().arithmetic->element(); }
+  int64_t pixel_bytes(int value) const { return plan().pixel_bytes(value); }
 
   // A value as it is stored.
   const char *read(int value) const {
@@ -39,7 +40,7 @@ struct Run {
   }
   const char *row(int value, int64_t picture, int64_t row) const {
     const Value &v = plan().values[value];
-    return read(value) + (picture * v.h + row) * v.w * pixel_bytes(v.c);
+    return read(value) + (picture * v.h + row) * v.w * pixel_bytes(value);
   }
   // The same as plain float32.
   const float *read_floats(int value) const {

@@ -14,11 +14,11 @@ void run_pointwise(const Run &run, const Layer &l, int input, int output) {
   int64_t pixels = run.plan().n * y.h * y.w;
   int64_t rows = std::clamp<int64_t>((int64_t{1} << 21) / (l.cin * l.channels), 24, 1024) / 24 * 24;
   bool floats = run.makes_floats(output);
-  int64_t pixel = floats ? 4 * y.c : run.pixel_bytes(y.c);
+  int64_t pixel = floats ? 4 * y.c : run.pixel_bytes(output);
   run.session->context->pool->run((pixels + rows - 1) / rows, [&](int64_t piece, int) {
     int64_t first = piece * rows, count = std::min(rows, pixels - first);
-    const char *residual = l.input2 >= 0 ? run.read(l.input2) + first * run.pixel_bytes(y.c) : nullptr;
-    run.plan().arithmetic->pointwise(l, run.read(input) + first * run.pixel_bytes(l.cin), count, residual, floats, run.write(output) + first * pixel, {});
+    const char *residual = l.input2 >= 0 ? run.read(l.input2) + first * run.pixel_bytes(l.input2) : nullptr;
+    run.plan().arithmetic->pointwise(l, run.read(input) + first * run.pixel_bytes(input), count, residual, floats, run.write(output) + first * pixel, {});
   });
 }
 
@@ -31,7 +31,7 @@ void run_rows(const Run &run, const Layer &l, int input, int output) {
     int64_t picture = piece / bands, begin = piece % bands * kPieceRows, end = std::min(y.h, begin + kPieceRows);
     for (int64_t i = begin; i < end; i++) {
       const void *rows[7];
-      char *out = run.write(output) + (picture * y.h + i) * y.w * run.pixel_bytes(y.c);
+      char *out = run.write(output) + (picture * y.h + i) * y.w * run.pixel_bytes(output);
       if (l.kind == SEGNAS_LAYER_CONV3X3) {
         run.dense_rows(l, picture, i, rows);
         run.plan().arithmetic->dense(l, {rows, x.w, 0, y.w}, l.input == 0 ? &run.plan().picture : nullptr, run.scratch(worker, scratch), out);
@@ -56,9 +56,9 @@ void run_convert(const Run &run, const Step &step) {
   run.session->context->pool->run(run.plan().n * v.h, [&](int64_t piece, int) {
     int64_t at = piece * v.w;
     if (step.convert == Convert::kToStored) {
-      run.plan().arithmetic->to_stored(run.read_floats(step.input) + at * v.c, v.w, v.c, run.write(step.output) + at * run.pixel_bytes(v.c));
+      run.plan().arithmetic->to_stored(run.read_floats(step.input) + at * v.c, v.w, v.c, run.write(step.output) + at * run.pixel_bytes(step.output));
     } else {
-      run.plan().arithmetic->to_float(run.read(step.input) + at * run.pixel_bytes(v.c), v.w, v.c, run.write_floats(step.output) + at * v.c);
+      run.plan().arithmetic->to_float(run.read(step.input) + at * run.pixel_bytes(step.input), v.w, v.c, run.write_floats(step.output) + at * v.c);
     }
   });
 }
@@ -69,7 +69,7 @@ void run_upsample_add(const Run &run, int layer, int output) {
   const Value &x = run.plan().values[l.input], &y = run.plan().values[output];
   const segnas_session::Axes &axes = run.session->layer_axes[layer];
   void *scratch = run.session->scratch.reserve(0);
-  const int64_t pixel = run.pixel_bytes(x.c);
+  const int64_t pixel = run.pixel_bytes(l.input);
   run.session->context->pool->run(run.plan().n * y.h, [&](int64_t piece, int worker) {
     int64_t picture = piece / y.h, i = piece % y.h;
     const char *top = run.row(l.input, picture, axes.rows.lo[i]);
@@ -78,6 +78,17 @@ void run_upsample_add(const Run &run, int layer, int output) {
     row.channels = x.c, row.columns = axes.columns, row.relu = l.relu;
     const char *onto = l.input2 >= 0 ? run.read(l.input2) + piece * y.w * pixel : nullptr;
     run.plan().arithmetic->upsample_add(l, row, top, top + x.w * pixel, onto, run.write(output) + piece * y.w * pixel, run.scratch(worker, scratch));
+  });
+}
+
+void run_nearest_add(const Run &run, int layer, int output) {
+  const Layer &l = run.plan().layers[layer];
+  const Value &x = run.plan().values[l.input], &y = run.plan().values[output];
+  const segnas_session::Axes &axes = run.session->layer_axes[layer];
+  run.session->context->pool->run(run.plan().n * y.h, [&](int64_t piece, int) {
+    const int64_t picture = piece / y.h, from = axes.rows.lo[piece % y.h];
+    const float *line = run.read_floats(l.input) + (picture * x.h + from) * x.w * x.c, *onto = run.read_floats(l.input2) + piece * y.w * y.c;
+    run.plan().arithmetic->nearest_add(l, line, axes.columns.lo, onto, y.w, run.write(output) + piece * y.w * run.pixel_bytes(output));
   });
 }
 
@@ -100,7 +111,7 @@ void run_avg_pool(const Run &run, const Layer &l, int output) {
     if (plan.arithmetic->plain()) {
       std::copy_n(sum, count, reinterpret_cast<float *>(run.write(output)) + pixel * x.c + channel);
     } else {
-      plan.arithmetic->to_stored(sum, 1, x.c, run.write(output) + pixel * run.pixel_bytes(x.c));
+      plan.arithmetic->to_stored(sum, 1, x.c, run.write(output) + pixel * run.pixel_bytes(output));
     }
   });
 }
@@ -136,6 +147,7 @@ void run_step(const Run &run, const Step &step) {
     case SEGNAS_LAYER_AVG_POOL: return run_avg_pool(run, l, step.output);
     case SEGNAS_LAYER_UPSAMPLE:
     case SEGNAS_LAYER_UPSAMPLE_ADD: return run_upsample_add(run, step.first, step.output);
+    case SEGNAS_LAYER_NEAREST_ADD: return run_nearest_add(run, step.first, step.output);
     case SEGNAS_LAYER_LABELS: return run_labels(run, step.first);
   }
 }

@@ -8,7 +8,7 @@ namespace {
 
 // What a core's second-level cache should hold of a chain: the ring of middle rows and one row of depthwise output.
 constexpr int64_t kRingBytes = 224 * 1024;
-constexpr int64_t kTileColumns = 6;  // rows of the GEMM tile on AVX2; 12 on AVX-512 is a multiple
+constexpr int64_t kTileColumns = 6;  // rows of the GEMM tile on AVX2; 12 on AVX-512 and NEON is a multiple
 
 // Multiply-adds as if every GEMM tile were full: a tail of r rows costs at least four, the depth of the FMA pipeline.
 int64_t padded(int64_t columns) {
@@ -50,7 +50,7 @@ void middle_range(int64_t kernel, int64_t stride, int64_t width, int64_t out_beg
 
 Tiling choose_tiling(const Plan &plan, const Step &step, int threads) {
   Shape s = shape_of(plan, step);
-  const int64_t pixel = plan.arithmetic->element() * plan.arithmetic->stored(s.middle);
+  const int64_t middle = plan.pixel_bytes(plan.layers[step.depthwise].input), line = plan.pixel_bytes(step.depthwise + 1);
   Tiling best;
   double least = std::numeric_limits<double>::infinity();
   for (int64_t tiles = 1; tiles <= std::min<int64_t>(s.out_w, 512); tiles++) {
@@ -59,7 +59,7 @@ Tiling choose_tiling(const Plan &plan, const Step &step, int threads) {
       double cost = static_cast<double>(piece_cost(s, tiles, bands, &ring));
       int64_t pieces = plan.n * tiles * bands;
       cost *= static_cast<double>((pieces + threads - 1) / threads);
-      int64_t bytes = pixel * ((step.expands ? s.kernel * ring : 0) + (s.out_w + tiles - 1) / tiles);
+      int64_t bytes = (step.expands ? s.kernel * ring * middle : 0) + (s.out_w + tiles - 1) / tiles * line;
       if (bytes > kRingBytes) cost *= 1.0 + 0.3 * std::min(4.0, static_cast<double>(bytes) / kRingBytes);
       if (cost < least) least = cost, best = {tiles, bands, ring};
     }

@@ -130,9 +130,8 @@ static inline int64_t outer_scratch_floats(int64_t m, int64_t n) {
   return kOuterChunk * (outer_strips(m) * kTileRows + outer_panels(n) * kPanel);
 }
 
-// Pixels in blocks, so that the lines of x that two strips share are still in L1 when the second one comes. A store is a whole vector: what it
-// writes beyond the strip's rows is overwritten by the next pixel. The last pixel writes no more than its own, since the strip after it has begun.
-static_assert(kTileRows <= kLanes, "a strip's pixel is one vector");
+// Pixels in blocks, so that the lines of x that two strips share are still in L1 when the second one comes. Stores are whole vectors: what the
+// last one writes beyond the strip's rows is overwritten by the next pixel. The last pixel writes no more than its own, since the strip after it has begun.
 static void pack_strips(const float *x, int64_t ldx, int64_t pixels, int64_t m, float *strips) {
   constexpr int64_t kBlock = 16;
   for (int64_t first = 0; first < pixels; first += kBlock) {
@@ -141,11 +140,14 @@ static void pack_strips(const float *x, int64_t ldx, int64_t pixels, int64_t m, 
       int rows = (int)(m - i < kTileRows ? m - i : kTileRows);
       float *to = strips + i * pixels;
       for (int64_t p = first; p < end; p++) {
-        F32 v = load_first(x + p * ldx + i, rows);
-        if (p + 1 < pixels) {
-          store(to + p * kTileRows, v);
-        } else {
-          store_first(to + p * kTileRows, v, kTileRows);
+#pragma GCC unroll 3
+        for (int r = 0; r < kTileRows; r += kLanes) {
+          F32 v = load_first(x + p * ldx + i + r, rows - r);
+          if (p + 1 < pixels || r + kLanes <= kTileRows) {
+            store(to + p * kTileRows + r, v);
+          } else {
+            store_first(to + p * kTileRows + r, v, kTileRows - r);
+          }
         }
       }
     }

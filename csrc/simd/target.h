@@ -20,6 +20,9 @@
 #define SEGNAS_TARGET_AVX512BF16                                                                                                                \
   _Pragma("clang attribute push(__attribute__((target(\"avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16\"))), apply_to = function)") \
       _Pragma("STDC FP_CONTRACT OFF")
+#define SEGNAS_TARGET_AVX512VNNI                                                                                                                \
+  _Pragma("clang attribute push(__attribute__((target(\"avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni\"))), apply_to = function)") \
+      _Pragma("STDC FP_CONTRACT OFF")
 #define SEGNAS_TARGET_END _Pragma("clang attribute pop")
 #define SEGNAS_TARGET_BASE_END
 #else
@@ -30,6 +33,9 @@
 #define SEGNAS_TARGET_AVX512BF16                       \
   _Pragma("GCC push_options") SEGNAS_TARGET_OPTIMIZE \
       _Pragma("GCC target(\"avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,prefer-vector-width=512\")")
+#define SEGNAS_TARGET_AVX512VNNI                       \
+  _Pragma("GCC push_options") SEGNAS_TARGET_OPTIMIZE \
+      _Pragma("GCC target(\"avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,prefer-vector-width=512\")")
 #define SEGNAS_TARGET_END _Pragma("GCC pop_options")
 #define SEGNAS_TARGET_BASE_END _Pragma("GCC pop_options")
 #endif

@@ -1,7 +1,7 @@
 // The vector type in plain C++, SEGNAS_SCALAR_LANES floats (4, or 16 in opcheck's "wide" build, which runs the 16-lane tiles of AVX-512 on
 // any machine). It is the definition of what each operation means:
 //   load_first(p, n), store_first(p, a, n)  only the first n lanes touch memory (n <= 0: none); other lanes load as 0
-//   fma(a, b, c)      a*b+c; one rounding where the set has it (avx2, avx512), two here. Where the bits must not differ between sets
+//   fma(a, b, c)      a*b+c; one rounding where the set has it (avx2, avx512, neon), two here. Where the bits must not differ between sets
 //                     (optimiser, interpolation), write add(mul(a, b), c)
 //   relu(a)           max(a, 0) with relu(NaN) = NaN
 //   max(a, b), min    b when either is NaN (the x86 rule)

@@ -49,9 +49,11 @@ static void list_constants(void) {
   VALUE(SEGNAS_LAYER_LABELS);
   VALUE(SEGNAS_LAYER_AVG_POOL);
   VALUE(SEGNAS_LAYER_UPSAMPLE);
+  VALUE(SEGNAS_LAYER_NEAREST_ADD);
   VALUE(SEGNAS_PRECISION_F32);
   VALUE(SEGNAS_PRECISION_BF16);
   VALUE(SEGNAS_PRECISION_F16);
+  VALUE(SEGNAS_PRECISION_INT8);
   VALUE(SEGNAS_FUSION_AUTO);
   VALUE(SEGNAS_FUSION_ALWAYS);
   VALUE(SEGNAS_FUSION_NEVER);
@@ -89,6 +91,11 @@ static void list_public_structs(void) {
   FIELD(segnas_layer, weights);
   FIELD(segnas_layer, bias);
   FIELD(segnas_layer, dilation);
+  FIELD(segnas_layer, weight_bits);
+  FIELD(segnas_layer, input_bits);
+  FIELD(segnas_layer, input_signed);
+  FIELD(segnas_layer, input_step);
+  FIELD(segnas_layer, weight_steps);
   SIZE(segnas_session_options);
   FIELD(segnas_session_options, precision);
   FIELD(segnas_session_options, input);

@@ -58,8 +58,8 @@ static void with_operations(segnas_context *context, const float *x, const float
 /* As a network: planned once, then run without allocating. */
 static void with_a_session(segnas_context *context, const float *x, const float *depthwise, const float *pointwise, float *y) {
   const float no_bias[IN] = {0};
-  segnas_layer layers[2] = {{sizeof(segnas_layer), SEGNAS_LAYER_DWCONV, 0, -1, 0, 3, 1, 1, 0, NULL, NULL, 0},
-                            {sizeof(segnas_layer), SEGNAS_LAYER_PWCONV, 1, -1, OUT, 0, 0, 0, 0, NULL, NULL, 0}};
+  segnas_layer layers[2] = {{sizeof(segnas_layer), SEGNAS_LAYER_DWCONV, 0, -1, 0, 3, 1, 1, 0, NULL, NULL, 0, 0, 0, 0, 0, NULL},
+                            {sizeof(segnas_layer), SEGNAS_LAYER_PWCONV, 1, -1, OUT, 0, 0, 0, 0, NULL, NULL, 0, 0, 0, 0, 0, NULL}};
   segnas_session *session;
   segnas_error err;
   layers[0].weights = depthwise;

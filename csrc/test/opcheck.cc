@@ -11,6 +11,7 @@
 #include <stdexcept>
 
 #include "functions.h"
+#include "integers.h"
 #include "options.h"
 #include "refusals.h"
 #include "runner.h"
@@ -37,18 +38,19 @@ class Opcheck {
     all.insert(all.end(), std::make_move_iterator(narrow.begin()), std::make_move_iterator(narrow.end()));
     for (Function &function : all)
       if (options.op.empty() || options.op == function.op || options.op == function.name) functions_.push_back(std::move(function));
-    if (functions_.empty() && options.op != "session") throw std::invalid_argument("no op or function " + options.op + "; see --list");
+    if (functions_.empty() && options.op != "session" && options.op != "integers") throw std::invalid_argument("no op or function " + options.op + "; see --list");
   }
 
-  void list() const {
+  void list() {
     for (const Function &function : functions_)
       for (int64_t row = 0; row < function.cases; row++)
         std::printf("--op %s --case %lld: %s\n", function.name.c_str(), static_cast<long long>(row), function.problem(row).text.c_str());
-    if (!options_.op.empty() && options_.op != "session") return;
-    for (int64_t row = 0; row < kSessionCases; row++) {
+    for (int64_t row = 0; wants_op("session") && row < kSessionCases; row++) {
       Random random(mix(mix(options_.seed, "session"), static_cast<uint64_t>(row)));
       std::printf("--op session --case %lld: %s\n", static_cast<long long>(row), draw_network(random).text.c_str());
     }
+    for (int64_t row = 0; wants_op("integers") && row < kIntegerCases; row++)
+      std::printf("--op integers --case %lld: %s\n", static_cast<long long>(row), IntegerRunner(places_, row, options_.seed).text().c_str());
   }
 
   int run() {
@@ -63,12 +65,15 @@ class Opcheck {
     }
     if (options_.wants("refusals") && options_.row < 0 && options_.draw < 0) check_all_refusals();
     if (options_.wants("cases")) check_cases();
-    if (options_.wants("sessions") && (options_.op.empty() || options_.op == "session")) check_sessions();
+    if (options_.wants("sessions") && wants_op("session")) check_sessions();
+    if (options_.wants("sessions") && wants_op("integers")) check_all_integers();
     if (!options_.support.empty()) check_support();
     return report_.finish();
   }
 
  private:
+  bool wants_op(const char *op) const { return options_.op.empty() || options_.op == op; }
+
   std::string repeat(const std::string &name, const std::string &which, const std::string &place, int threads) const {
     return "opcheck --op " + name + " " + which + " " + place_option(place) + " --threads " + std::to_string(threads) + " --seed " +
            std::to_string(options_.seed);
@@ -134,7 +139,7 @@ class Opcheck {
       on_every_place([&](const std::string &place, int threads) {
         const std::string missing = runner.missing(place);
         if (!missing.empty()) return report_.skip(place, missing);
-        // Plain C++ has them everywhere, AVX2 nowhere, AVX-512 where the processor has.
+        // Plain C++ has them everywhere, AVX2 and NEON nowhere, AVX-512 where the processor has.
         if (options_.backend == "cpu" && place != "avx512" && variant.precision == SEGNAS_PRECISION_BF16) support_.record("session_bf16", place, runner.supported(place, threads));
         count(place, runner.run(place, threads), "session (" + runner.text() + ") " + place + ", threads " + std::to_string(threads),
               repeat("session", which, place, threads));
@@ -147,6 +152,23 @@ class Opcheck {
     for (int64_t row = 0; row < kSessionCases; row += options_.every) check_session(row);
   }
 
+  void check_integers(int64_t row) {
+    IntegerRunner runner(places_, row, options_.seed);
+    report_.progress("session " + runner.text());
+    on_every_place([&](const std::string &place, int threads) {
+      const bool supported = segnas_context_precision(places_.context(place, threads), SEGNAS_PRECISION_INT8);
+      if (!supported && !segnas_context_precision(places_.context(place, threads), SEGNAS_PRECISION_F32)) return report_.skip(place, "has no sessions");
+      support_.record("session_int8", place, supported);
+      count(place, runner.run(place, threads), "session (" + runner.text() + ") " + place + ", threads " + std::to_string(threads),
+            repeat("integers", "--case " + std::to_string(row), place, threads));
+    });
+  }
+
+  void check_all_integers() {
+    if (options_.row >= 0) return check_integers(options_.row);
+    for (int64_t row = 0; row < kIntegerCases; row += options_.every) check_integers(row);
+  }
+
   void check_all_refusals() {
     std::string place = options_.isa.empty() ? places_.all().front().name : options_.isa;
     for (const Function &function : functions_) {
@@ -154,7 +176,9 @@ class Opcheck {
       if (function.narrow) check_narrow_refused(place, function);
       if (!function.composed && !function.narrow) check_refusals(places_, place, function, options_.seed, report_);
     }
-    if ((options_.op.empty() || options_.op == "session") && segnas_context_precision(places_.context(place, 1), SEGNAS_PRECISION_F32)) check_session_refusals(places_, place, options_.seed, report_);
+    segnas_context *context = places_.context(place, 1);
+    if (wants_op("session") && segnas_context_precision(context, SEGNAS_PRECISION_F32)) check_session_refusals(places_, place, options_.seed, report_);
+    if (wants_op("integers") && segnas_context_precision(context, SEGNAS_PRECISION_INT8)) check_integer_refusals(places_, place, options_.seed, report_);
   }
 
   // The CPU keeps activations in float32, and says so.
@@ -182,6 +206,10 @@ class Opcheck {
       Random random(mix(number, "function"));
       if (options_.op == "session" || (options_.op.empty() && random.one_in(10))) {
         check_session(static_cast<int64_t>(number));
+        continue;
+      }
+      if (options_.op == "integers" || (options_.op.empty() && random.one_in(10))) {
+        check_integers(static_cast<int64_t>(number));
         continue;
       }
       const Function &function = functions_[static_cast<size_t>(random.integer(0, static_cast<int64_t>(functions_.size()) - 1))];

@@ -49,7 +49,7 @@ const char kUsage[] =
     "  --case N        one row of the case table\n"
     "  --every N       each Nth row alone, where time is short\n"
     "  --draw N        one case drawn from that number, as --fuzz does\n"
-    "  --isa NAME      scalar, avx2, avx512 or wide (the 16-lane tiles in plain C++)\n"
+    "  --isa NAME      scalar, avx2, avx512, neon or wide (the 16-lane tiles in plain C++)\n"
     "  --threads N     1, 2 or 3\n"
     "  --seed N        of inputs and layouts (1)\n"
     "  --fuzz 20s      draw legal cases for that long, from the seed on\n"
@@ -67,7 +67,7 @@ Options parse_options(int count, char **words) {
       {"--case", [&](const std::string &n, const std::string &v) { options.row = whole(n, v); }},
       {"--every", [&](const std::string &n, const std::string &v) { options.every = std::max<int64_t>(1, whole(n, v)); }},
       {"--draw", [&](const std::string &n, const std::string &v) { options.draw = whole(n, v); }},
-      {"--isa", [&](const std::string &n, const std::string &v) { options.isa = one_of(n, v, {"scalar", "avx2", "avx512", "wide"}); }},
+      {"--isa", [&](const std::string &n, const std::string &v) { options.isa = one_of(n, v, {"scalar", "avx2", "avx512", "neon", "wide"}); }},
       {"--threads", [&](const std::string &n, const std::string &v) { options.threads = std::stoi(one_of(n, v, {"1", "2", "3"})); }},
       {"--seed", [&](const std::string &n, const std::string &v) { options.seed = static_cast<uint64_t>(whole(n, v)); }},
       {"--fuzz", [&](const std::string &n, const std::string &v) { options.fuzz_seconds = seconds(n, v); }},

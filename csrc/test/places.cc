@@ -7,7 +7,7 @@
 
 namespace segnas::check {
 namespace {
-constexpr const char *kOnCpu[] = {Places::kReference, "avx2", "avx512", "wide"};
+constexpr const char *kOnCpu[] = {Places::kReference, "avx2", "avx512", "neon", "wide"};
 
 bool on_cpu(const std::string &place) { return std::find(std::begin(kOnCpu), std::end(kOnCpu), place) != std::end(kOnCpu); }
 

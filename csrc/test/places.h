@@ -23,7 +23,7 @@ struct StreamDestroy {
 using Stream = std::unique_ptr<segnas_stream, StreamDestroy>;
 
 struct Place {
-  std::string name;     // "scalar", "avx2", "avx512", "wide"; or the plug-in's, "sim", "cuda"
+  std::string name;     // "scalar", "avx2", "avx512", "neon", "wide"; or the plug-in's, "sim", "cuda"
   std::string missing;  // why it cannot run here; "" when it can
 };
 

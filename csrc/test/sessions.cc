@@ -234,6 +234,11 @@ void check_session_refusals(Places &places, const std::string &place, uint64_t s
       {"an average over 65 bins", [=](Network &n) { n.layers[fuse].kind = SEGNAS_LAYER_AVG_POOL, n.layers[fuse].input2 = -1, n.layers[fuse].kernel = 65; }},
       {"an average of two values", [=](Network &n) { n.layers[fuse].kind = SEGNAS_LAYER_AVG_POOL, n.layers[fuse].kernel = 2; }},
       {"an upsampling to no size", [=](Network &n) { n.layers[fuse].kind = SEGNAS_LAYER_UPSAMPLE, n.layers[fuse].input2 = -1; }},
+      {"a value that nobody reads",
+       [](Network &n) {
+         n.layers.insert(n.layers.begin(), n.layers[0]);
+         for (size_t i = 1; i < n.layers.size(); i++) n.layers[i].input += n.layers[i].input > 0, n.layers[i].input2 += n.layers[i].input2 > 0;
+       }},
       {"layers of two sizes", [](Network &n) { n.layers.back().size = offsetof(segnas_layer, dilation); }},
       {"no pictures", [](Network &n) { n.n = 0; }},
       {"a negative height", [](Network &n) { n.h = -3; }},

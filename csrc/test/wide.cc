@@ -11,8 +11,10 @@ namespace wide {
 #include "../isa/kernels.inl.h"
 #include "../simd/bf16.inl.h"
 #include "../model/bf16.inl.h"
+#include "../simd/int8_scalar.inl.h"
+#include "../model/int8.inl.h"
 #undef SEGNAS_SCALAR_LANES
-const Kernels table = make_table(Isa::kScalar, &kBf16);
+const Kernels table = make_table(Isa::kScalar, &kBf16, &kInt8);
 }  // namespace wide
 }  // namespace segnas
 SEGNAS_TARGET_BASE_END

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/segnas/segnas/gobind"
+	"github.com/segnas/segnas/nas/misuse"
 	"github.com/segnas/segnas/nas/space"
 	"github.com/segnas/segnas/nas/supernet"
 )
@@ -18,6 +19,9 @@ type Network struct {
 
 // Of returns a network as it is deployed, batch norm folded. Its layers are named like the parameters that they came from.
 func Of(model *supernet.Plain) (Network, error) {
+	if model.Arch().IsQuantised() {
+		return Network{}, misuse.Errorf("%v has bit widths; an ONNX file holds a network in floating point, and segnas itself runs this one, with --precision int8", model.Arch())
+	}
 	layers, err := model.Layers()
 	if err != nil {
 		return Network{}, err

@@ -32,28 +32,36 @@ func (l *Classifier) Folded(s *gobind.Stream) (weights, bias []float32, err erro
 	return weights, bias, err
 }
 
-// fold computes w' = w g and b' = beta - mean g with g = gamma / sqrt(variance + epsilon), in double.
+// fold computes w' = w g and b' = beta - mean g with g of affine, in double.
 func (b *BatchNorm) fold(s *gobind.Stream, w *Param) (weights, bias []float32, err error) {
+	scale, bias, err := b.affine(s)
+	if err != nil {
+		return nil, nil, err
+	}
+	if weights, err = fetch(s, w.Value); err != nil {
+		return nil, nil, err
+	}
+	for i := range weights {
+		weights[i] = float32(float64(weights[i]) * scale[i%len(scale)])
+	}
+	return weights, bias, nil
+}
+
+// affine returns what batch norm is by its running statistics, x scale + bias: scale = gamma / sqrt(variance + epsilon), bias = beta - mean scale.
+func (b *BatchNorm) affine(s *gobind.Stream) (scale []float64, bias []float32, err error) {
 	var vectors [4][]float32
 	for i, t := range []gobind.Tensor{b.Gamma.Value, b.Beta.Value, b.Mean, b.Variance} {
 		if vectors[i], err = fetch(s, t); err != nil {
 			return nil, nil, err
 		}
 	}
-	if weights, err = fetch(s, w.Value); err != nil {
-		return nil, nil, err
-	}
 	gamma, beta, mean, variance := vectors[0], vectors[1], vectors[2], vectors[3]
-	channels := len(gamma)
-	bias = make([]float32, channels)
-	for c := range channels {
-		scale := float64(gamma[c]) / math.Sqrt(float64(variance[c])+normEpsilon)
-		bias[c] = float32(float64(beta[c]) - float64(mean[c])*scale)
-		for i := c; i < len(weights); i += channels {
-			weights[i] = float32(float64(weights[i]) * scale)
-		}
+	scale, bias = make([]float64, len(gamma)), make([]float32, len(gamma))
+	for c := range scale {
+		scale[c] = float64(gamma[c]) / math.Sqrt(float64(variance[c])+normEpsilon)
+		bias[c] = float32(float64(beta[c]) - float64(mean[c])*scale[c])
 	}
-	return weights, bias, nil
+	return scale, bias, nil
 }
 
 // fetch copies a dense tensor to the host.

@@ -69,7 +69,7 @@ func parseAblate(args []string, s Streams) (o ablateOptions, err error) {
 	fs.StringSliceVar(&o.only, "only", nil, "variants to train, beside the first, with commas between (default: all)")
 	fs.StringVar(&o.out, "out", "", "folder, which several ablations may share (default: runs/ablate-DATA-PRESET)")
 	fs.BoolVar(&o.json, "json", false, "print the result as JSON")
-	deployedFlags(fs, &o.machine)
+	measuredFlags(fs, &o.machine)
 	searchFlags(fs, &o.cfg)
 	trainingFlags(fs, &o.cfg)
 	if err := parse(fs, args, "NAME, one of:\n"+ablationList(o.cfg), s); err != nil {

@@ -50,7 +50,7 @@ func devicesAblation() ablation {
 
 // on returns the pipeline as it measures on the target; it trains and evaluates where it did.
 func (t target) on(p *pipeline) (*pipeline, error) {
-	m, err := openMachine(machineOptions{device: t.device, threads: p.machine.identity.Threads, isa: t.isa, precision: precisionFlag(t.precision), sessions: "measure networks"}, io.Discard)
+	m, err := openMachine(machineOptions{device: t.device, threads: p.machine.identity.Threads, isa: t.isa, precision: precisionFlag{Precision: t.precision}, sessions: "measure networks"}, io.Discard)
 	if err != nil {
 		return nil, err
 	}

@@ -46,14 +46,20 @@ func headlineAblation() ablation {
 	return a
 }
 
-// within sets the latency limit to a share of the baseline's.
+// within sets the latency limit to a share of the baseline's, but no less than the smallest hand-made network takes: of small pictures, most of the time goes to
+// what no network can do without.
 func (p *pipeline) within(share float64) (err error) {
 	base, err := p.predictor.Predict(space.Baseline())
 	if err != nil {
 		return err
 	}
+	sp, depth := p.cfg.Space, p.cfg.Space.Depths[0]
+	least, err := p.predictor.Predict(space.Uniform([space.Stages]uint8{depth, depth, depth}, space.Block{Kernel: sp.Kernels[0], Expand: sp.Expands[0]}))
+	if err != nil {
+		return err
+	}
 	c := p.cfg
-	c.Limits.Latency, c.Limits.Like, c.Pareto = base/share, nil, 0
+	c.Limits.Latency, c.Limits.Like, c.Pareto = max(base/share, least*(1+1e-9)/(1-c.Limits.Margin)), nil, 0
 	p.limits, p.limitMS, err = limits(c, p.net, p.machine, p.predictor)
 	return err
 }

@@ -197,7 +197,7 @@ func (c Config) validateRecipe() error {
 
 // precision returns what TrainPrecision names.
 func (c Config) precision() (gobind.Precision, error) {
-	var p precisionFlag
+	p := precisionFlag{floating: true}
 	if c.TrainPrecision == "" {
 		return gobind.Float32, nil
 	}
@@ -205,7 +205,7 @@ func (c Config) precision() (gobind.Precision, error) {
 	if err != nil {
 		err = misuse.Errorf("training precision %q: %w", c.TrainPrecision, err)
 	}
-	return gobind.Precision(p), err
+	return p.Precision, err
 }
 
 // Network returns what is fixed about the networks for a number of classes.

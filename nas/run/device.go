@@ -35,8 +35,8 @@ func (d sessionDevice) Card() nvml.Card { return d.card }
 // Identity implements latency.Device.
 func (d sessionDevice) Identity() latency.Identity { return d.identity }
 
-// Open implements latency.Device. The network's weights and its picture are random: neither matters to the time. Bit widths do not either: sessions are in
-// floating point.
+// Open implements latency.Device. The network's weights and its picture are random: neither matters to the time. Bit widths are left
+// out: tables, and what is compared with their predictions, are of networks in floating point.
 func (d sessionDevice) Open(_ context.Context, net space.Network, a space.Arch, h, w, batch int) (latency.Runner, error) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	model, err := supernet.NewPlain(d.context, net, a.Float(), rng)

@@ -18,6 +18,7 @@ type Found struct {
 	Device   latency.Identity `json:"device"`
 	ISAs     []string         `json:"instruction_sets"` // that this build has and this processor runs, the best last
 	BF16     bool             `json:"bf16"`             // deployed networks can run in bfloat16
+	Int8     bool             `json:"int8"`             // deployed networks with bit widths can run in integers
 	Cores    int              `json:"cores"`            // physical; 0 where not known
 	L2       int              `json:"l2_bytes"`         // of a core; -1 where not known
 	L3       int              `json:"l3_bytes"`
@@ -54,7 +55,7 @@ func Devices(_ context.Context, args []string, s Streams) error {
 
 func find(m *machine, pluginDir string) Found {
 	f := Found{
-		Device: m.identity, ISAs: gobind.AvailableISAs(), BF16: m.context.Runs(gobind.BFloat16), Cores: cpuid.CPU.PhysicalCores, L2: cpuid.CPU.Cache.L2, L3: cpuid.CPU.Cache.L3,
+		Device: m.identity, ISAs: gobind.AvailableISAs(), BF16: m.context.Runs(gobind.BFloat16), Int8: m.context.Runs(gobind.Int8), Cores: cpuid.CPU.PhysicalCores, L2: cpuid.CPU.Cache.L2, L3: cpuid.CPU.Cache.L3,
 		Backends: strings.Split(strings.TrimSpace(gobind.DescribeBackends(pluginDir)), "\n"),
 	}
 	f.CUDA = cudaParts(f.Backends)
@@ -75,9 +76,15 @@ func (f Found) print(s Streams) {
 	fmt.Fprintf(s.Out, "processor         %s, %s/%s, %d cores, %d threads in use\n", f.Device.CPU, runtime.GOOS, runtime.GOARCH, f.Cores, f.Device.Threads)
 	fmt.Fprintf(s.Out, "caches            L2 %d KiB a core, L3 %d KiB\n", f.L2>>10, f.L3>>10)
 	fmt.Fprintf(s.Out, "instruction sets  %s; in use: %s\n", strings.Join(f.ISAs, ", "), f.Device.ISA)
-	precisions := "f32 (bf16 needs AVX-512 BF16)"
+	precisions := "f32"
 	if f.BF16 {
-		precisions = "f32, bf16"
+		precisions += ", bf16"
+	}
+	if f.Int8 {
+		precisions += ", int8 (networks with bit widths)"
+	}
+	if !f.BF16 {
+		precisions += "; bf16 needs AVX-512 BF16"
 	}
 	fmt.Fprintf(s.Out, "precisions        %s\n", precisions)
 	fmt.Fprintf(s.Out, "library           %s, sources %s\n", gobind.Version(), gobind.Stamp())

@@ -21,6 +21,7 @@ type evalOptions struct {
 	arch         *space.Arch
 	ownSize      bool // not the checkpoint's
 	fullSize     bool
+	deployed     bool // beside training's arithmetic
 	json         bool
 	byName       bool // the model may be the name of the one that comes with segnas
 }
@@ -34,6 +35,7 @@ func parseEval(args []string, s Streams) (o evalOptions, err error) {
 	dataFlags(fs, &o.cfg)
 	fs.StringVar(&o.split, "split", "val", "pictures to evaluate on: val (the reported ones), search, train")
 	fs.BoolVar(&o.fullSize, "full-size", false, "compare at the label pictures' own size, whatever the network's input: the deployed network's logits are enlarged to it")
+	fs.BoolVar(&o.deployed, "deployed", false, "score the deployed network, too, as --precision says, and count the labels that are the same")
 	archVar(fs, &o.arch, "network to cut out of a supernet")
 	fs.BoolVar(&o.json, "json", false, "print the result as JSON")
 	deployedFlags(fs, &o.machine)
@@ -43,6 +45,9 @@ func parseEval(args []string, s Streams) (o evalOptions, err error) {
 	}
 	if o.model == "" {
 		return o, misuse.Errorf("name a checkpoint with --model; all other settings are flags")
+	}
+	if o.deployed && o.fullSize {
+		return o, misuse.Errorf("--full-size scores the deployed network alone, and --deployed compares it at the size of training; give one of the two")
 	}
 	o.ownSize, o.byName = fs.Changed("size"), true
 	return o, nil
@@ -54,7 +59,7 @@ func Evaluate(ctx context.Context, args []string, s Streams) error {
 	if err != nil {
 		return err
 	}
-	if gobind.Precision(o.machine.precision) != gobind.Float32 || o.fullSize {
+	if o.machine.precision.Precision != gobind.Float32 || o.fullSize || o.deployed {
 		o.machine.sessions = "evaluate a deployed network"
 	}
 	return o.run(s, func(p *pipeline, model supernet.Deployable, about train.Description) (printer, error) {
@@ -109,9 +114,12 @@ func (p *pipeline) evaluate(ctx context.Context, o evalOptions, model supernet.D
 		}
 	}
 	var confusion *metrics.Confusion
+	var deployed *DeployedScore
 	switch {
 	case o.fullSize:
 		confusion, err = p.evaluateFullSize(ctx, model, ds)
+	case o.deployed:
+		confusion, deployed, err = p.compareDeployed(ctx, model, feed)
 	case p.machine.session.Precision != gobind.Float32:
 		confusion, err = p.evaluateDeployed(ctx, model, feed)
 	default:
@@ -121,30 +129,8 @@ func (p *pipeline) evaluate(ctx context.Context, o evalOptions, model supernet.D
 		return Scored{}, err
 	}
 	result := scored(o.model, model, o.split, ds, confusion)
-	result.FullSize = o.fullSize
+	result.FullSize, result.Deployed = o.fullSize, deployed
 	return result, result.check(ds)
-}
-
-// evaluateDeployed is Worker.Evaluate by a session of the machine's precision.
-func (p *pipeline) evaluateDeployed(ctx context.Context, m supernet.Deployable, feed train.Feed) (*metrics.Confusion, error) {
-	c := metrics.NewConfusion(m.Network().Classes)
-	session, err := deploy(p.machine.context, m, 1, p.cfg.Height, p.cfg.Width, p.machine.session)
-	if err != nil {
-		return nil, err
-	}
-	defer session.Close()
-	labels := make([]byte, p.cfg.Height*p.cfg.Width)
-	return c, feed.Each(ctx, func(b *data.Batch) error {
-		for i := range b.N {
-			if err := session.Run(b.X[i*len(labels)*pictureChannels:][:len(labels)*pictureChannels], labels, nil); err != nil {
-				return err
-			}
-			if err := c.Add(b.Y[i*len(labels):][:len(labels)], labels, data.Ignore); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }
 
 // labelled returns the pictures of the split that the options name, for a network of so many classes.

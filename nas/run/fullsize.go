@@ -29,6 +29,10 @@ type fullSizeLabeller struct {
 }
 
 func openFullSize(m *machine, model supernet.Deployable, h, w int) (*fullSizeLabeller, error) {
+	how, err := m.deployment(model)
+	if err != nil {
+		return nil, err
+	}
 	layers, err := model.Layers()
 	if err != nil {
 		return nil, err
@@ -36,7 +40,7 @@ func openFullSize(m *machine, model supernet.Deployable, h, w int) (*fullSizeLab
 	l := &fullSizeLabeller{
 		context: m.context, stream: m.stream, stretch: data.NewAugmenter(nil, h, w), input: make([]float32, h*w*pictureChannels), ignored: make([]byte, h*w),
 	}
-	if l.session, err = m.context.NewSession(layers[:len(layers)-1], 1, h, w, pictureChannels, m.session); err != nil {
+	if l.session, err = m.context.NewSession(layers[:len(layers)-1], 1, h, w, pictureChannels, how); err != nil {
 		return nil, err
 	}
 	height, width := model.LogitsSize(h, w)

@@ -36,28 +36,6 @@ type machineOptions struct {
 	sessions  string        // what the tool needs deployed networks for, if it does
 }
 
-// precisionFlag is the precision of deployed networks. Training is float32 always.
-type precisionFlag gobind.Precision
-
-func (f *precisionFlag) String() string { return gobind.Precision(*f).String() }
-func (f *precisionFlag) Type() string   { return "precision" }
-
-func (f *precisionFlag) Set(text string) error {
-	for _, p := range gobind.Precisions() {
-		if text == p.String() {
-			*f = precisionFlag(p)
-			return nil
-		}
-	}
-	return misuse.Errorf("give one of %v", gobind.Precisions())
-}
-
-// deployedFlags are machineFlags of a tool that runs deployed networks.
-func deployedFlags(fs *pflag.FlagSet, o *machineOptions) {
-	machineFlags(fs, o)
-	fs.Var(&o.precision, "precision", "of the deployed network: f32, bf16 (values and weights rounded to bfloat16) where the device has it, f16 (to half precision) on GPUs")
-}
-
 func machineFlags(fs *pflag.FlagSet, o *machineOptions) {
 	fs.StringVar(&o.device, "device", cmp.Or(os.Getenv(deviceVariable), autoDevice),
 		"cpu, cuda:0 (any number), or auto: cuda:0 where it is there and does all that this takes, else cpu; "+deviceVariable+" says it for every tool")
@@ -67,12 +45,13 @@ func machineFlags(fs *pflag.FlagSet, o *machineOptions) {
 
 // machine is the device at hand, with the stream on which this process trains and evaluates.
 type machine struct {
-	context  *gobind.Context
-	stream   *gobind.Stream
-	identity latency.Identity
-	session  gobind.SessionOptions // of deployed networks
-	card     nvml.Card             // of a GPU whose clocks can be read, else nil
-	release  func()                // of card
+	context   *gobind.Context
+	stream    *gobind.Stream
+	identity  latency.Identity
+	session   gobind.SessionOptions // of deployed networks, but those with bit widths: deployment
+	precision precisionFlag         // of session
+	card      nvml.Card             // of a GPU whose clocks can be read, else nil
+	release   func()                // of card
 }
 
 // openMachine opens the device, after a check that the program is built from the sources beside it, and prints the tool's
@@ -90,7 +69,7 @@ func openMachine(o machineOptions, out io.Writer) (*machine, error) {
 		context.Close()
 		return nil, err
 	}
-	m := &machine{context: context, stream: stream, release: func() {}, identity: latency.Identity{
+	m := &machine{context: context, stream: stream, precision: o.precision, release: func() {}, identity: latency.Identity{
 		Kind: cpuDevice, CPU: cpuName(), ISA: context.ISA(), Threads: context.Threads(), Library: gobind.Stamp(),
 	}}
 	clocks := ""
@@ -101,7 +80,7 @@ func openMachine(o machineOptions, out io.Writer) (*machine, error) {
 			clocks = m.watch(openCards)
 		}
 	}
-	if m.session.Precision = gobind.Precision(o.precision); m.session.Precision != gobind.Float32 {
+	if m.session.Precision = o.precision.Precision; m.session.Precision != gobind.Float32 {
 		m.identity.Precision = m.session.Precision.String()
 		if err := m.checkPrecision(); err != nil {
 			m.close()
@@ -158,6 +137,8 @@ func (m *machine) checkPrecision() error {
 	switch {
 	case m.context.Runs(p):
 		return nil
+	case p == gobind.Int8:
+		return misuse.Errorf("--precision %v: %s has no sessions in integers; --device cpu has", p, m.processor())
 	case m.identity.Kind != cpuDevice:
 		return misuse.Errorf("--precision %v: %s has none; f32 works, and f16 where there are sessions at all", p, m.identity.GPU)
 	case p == gobind.Float16:

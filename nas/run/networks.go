@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/spf13/pflag"
 
@@ -21,8 +22,10 @@ import (
 type Compared struct {
 	Network string      `json:"network"`
 	Arch    *space.Arch `json:"arch,omitempty"` // of a network of the search space
-	MACs    int64       `json:"macs"`           // for one picture
-	Params  int64       `json:"params"`
+	// Precision is how the network was deployed: int8 where it has bit widths.
+	Precision string `json:"precision"`
+	MACs      int64  `json:"macs"` // for one picture
+	Params    int64  `json:"params"`
 	// PublishedMACs, at 1024x2048, and PublishedParams are what its authors report; 0: nothing.
 	PublishedMACs   float64 `json:"published_macs,omitempty"`
 	PublishedParams float64 `json:"published_params,omitempty"`
@@ -69,10 +72,10 @@ func parseNetworks(args []string, s Streams) (networksOptions, error) {
 	fs := pflag.NewFlagSet("networks", pflag.ContinueOnError)
 	fs.Var(sizeFlag{&o.height, &o.width}, "size", "network input, height x width")
 	fs.IntVar(&o.classes, "classes", o.classes, "classes that the networks tell apart")
-	fs.Var(&o.archs, "arch", `a network of the search space besides, such as a run's winner: a text such as k3e6.k5e4_k3e3.k5e4_k3e6.k3e6, or "hand"; may be repeated`)
+	fs.Var(&o.archs, "arch", `a network of the search space besides, such as a run's winner: a text such as k3e6.k5e4_k3e3.k5e4_k3e6.k3e6, or "hand"; with bit widths, as in baseline-w8a8, it is measured in integers; may be repeated`)
 	fs.IntVar(&o.rounds, "rounds", o.rounds, "accepted measuring turns of every network")
 	fs.BoolVar(&o.json, "json", false, "print the table as JSON")
-	deployedFlags(fs, &o.machine)
+	measuredFlags(fs, &o.machine)
 	if err := parse(fs, args, "", s); err != nil {
 		return o, err
 	}
@@ -164,10 +167,15 @@ func (o *networksOptions) contenders(m *machine) (all []*contender, err error) {
 			return err
 		}
 		defer model.Close()
-		session, err := deploy(m.context, model, 1, o.height, o.width, m.session)
+		how, err := m.deployment(model)
+		if err != nil {
+			return err
+		}
+		session, err := deploy(m.context, model, 1, o.height, o.width, how)
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.Network, err)
 		}
+		c.Precision = how.Precision.String()
 		c.ActivationBytes, c.WeightBytes = session.ActivationBytes(), session.WeightBytes()
 		all = append(all, &contender{c, m.device(), session, o.height, o.width})
 		return nil
@@ -211,6 +219,9 @@ func (c Comparison) print(w io.Writer) {
 		fmt.Fprintf(w, "%-*s %8.3f %9.3f %18s %14.2f %10.2f %10.3f %18s %8.1f\n", width, n.Network, float64(n.MACs)/1e9, float64(n.Params)/1e6, n.published(),
 			float64(n.ActivationBytes)/1e6, float64(n.WeightBytes)/1e6, milliseconds(n.Latency.Median),
 			fmt.Sprintf("%.3f to %.3f", milliseconds(n.Latency.Q1), milliseconds(n.Latency.Q3)), n.FPS)
+	}
+	if slices.ContainsFunc(c.Networks, func(n Compared) bool { return n.Precision == gobind.Int8.String() }) {
+		fmt.Fprintln(w, "networks with bit widths were measured in integers (int8)")
 	}
 	k := c.Conditions
 	fmt.Fprintf(w, "published: multiply-adds at 1024x2048, parameters\ncanary %.3f ms quiet, %.3f typical, %.3f worst; %d turns, %d rejected\n",

@@ -16,13 +16,13 @@ import (
 
 func TestNetworks_TableHoldsAllNetworksMeasured(t *testing.T) {
 	hand := space.HandScaled()
-	args := []string{"--size", "40x56", "--classes", "3", "--rounds", "1", "--threads", "1", "--device", "cpu", "--arch", "hand"}
+	args := []string{"--size", "40x56", "--classes", "3", "--rounds", "1", "--threads", "1", "--device", "cpu", "--arch", "hand", "--arch", "hand-w8a6"}
 	printed, _ := output(t, Networks, append(args, "--json")...)
 	var c Comparison
 	if err := json.Unmarshal([]byte(printed), &c); err != nil {
 		t.Fatal(err)
 	}
-	want := append(graph.Names(), "baseline", hand.String())
+	want := append(graph.Names(), "baseline", hand.String(), hand.Quantised(space.Bits{W: 8, A: 6}).String())
 	if len(c.Networks) != len(want) {
 		t.Fatalf("%d networks, want %v", len(c.Networks), want)
 	}
@@ -30,6 +30,9 @@ func TestNetworks_TableHoldsAllNetworksMeasured(t *testing.T) {
 	for i, n := range c.Networks {
 		if n.Network != want[i] || n.Latency.Median <= 0 || n.Latency.N < 1 || n.FPS <= 0 || n.ActivationBytes <= 0 || n.WeightBytes <= 0 {
 			t.Errorf("row %d is %+v, want %s", i, n, want[i])
+		}
+		if integers := i == len(want)-1; (n.Precision == "int8") != integers || (n.Precision == "f32") == integers {
+			t.Errorf("row %d, %s, is deployed in %s", i, n.Network, n.Precision)
 		}
 	}
 	if n := c.Networks[3]; n.MACs != net.MACs(space.Baseline(), 40, 56) || n.Params != net.Params(space.Baseline()) || *n.Arch != space.Baseline() {

@@ -41,7 +41,7 @@ func parseProfile(args []string, s Streams) (profileOptions, error) {
 	fs.StringVar(&o.exported, "export-ofa", "", "file to write the table to in the form of once-for-all's latency tables")
 	fs.StringVar(&o.imported, "import-ofa", "", "table in that form to predict from, instead of measuring")
 	fs.BoolVar(&o.json, "json", false, "print entries or verification as JSON")
-	deployedFlags(fs, &o.machine)
+	measuredFlags(fs, &o.machine)
 	if err := parse(fs, args, "", s); err != nil {
 		return o, err
 	}

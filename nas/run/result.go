@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/segnas/segnas/gobind"
 	"github.com/segnas/segnas/nas/latency"
 	"github.com/segnas/segnas/nas/metrics"
 	"github.com/segnas/segnas/nas/quant"
@@ -58,7 +59,7 @@ func (p *pipeline) result(found *search.Result, winner search.Evaluation, all []
 		return r, err
 	}
 	model := p.folder.file(winnerModel)
-	if !r.Winner.IsQuantised() { // which sessions do not run
+	if !r.Winner.IsQuantised() || p.machine.context.Runs(gobind.Int8) {
 		r.Next = append(r.Next, fmt.Sprintf("%s --model %s PICTURE_OR_FOLDER", command("segment"), model))
 	}
 	r.Next = append(r.Next,

@@ -40,7 +40,7 @@ func parseSearch(args []string, s Streams) (o searchOptions, err error) {
 	fs.String("from", "", "run folder whose trained supernet, scores and trainings are used: searches again, for this device or within other limits")
 	fs.StringVar(&o.scores, "accuracies", "", "file of the supernet's scores, which searches share (default: "+accuraciesFile+" in the run folder, or in that of --from)")
 	fs.BoolVar(&o.json, "json", false, "print the result as JSON")
-	deployedFlags(fs, &o.machine)
+	measuredFlags(fs, &o.machine)
 	searchFlags(fs, &o.cfg)
 	trainingFlags(fs, &o.cfg)
 	if err := parse(fs, args, "", s); err != nil {

@@ -244,7 +244,11 @@ func openLabeller(m *machine, o segmentOptions) (*labeller, error) {
 	l.augment = data.NewAugmenter(nil, l.h, l.w)
 	l.input, l.labels = make([]float32, l.h*l.w*pictureChannels), make([]byte, l.h*l.w)
 	l.pixels = make([]byte, len(l.input))
-	l.session, err = deploy(m.context, model, 1, l.h, l.w, ofBytes(m.session))
+	how, err := m.deployment(model)
+	if err != nil {
+		return nil, err
+	}
+	l.session, err = deploy(m.context, model, 1, l.h, l.w, ofBytes(how))
 	return l, err
 }
 

@@ -119,9 +119,13 @@ func (p *pipeline) submit(ctx context.Context, o submitOptions, model supernet.D
 	if err != nil {
 		return r, err
 	}
+	how, err := p.machine.deployment(model)
+	if err != nil {
+		return r, err
+	}
 	what := submission{
 		Arch: networkName(model), Data: ds.Name(), Split: o.split, Height: p.cfg.Height, Width: p.cfg.Width,
-		Precision: p.machine.session.Precision.String(), Arithmetic: p.machine.arithmetic(),
+		Precision: how.Precision.String(), Arithmetic: p.machine.arithmetic(),
 	}
 	if what.Model, err = fingerprint(o.model, "sha256"); err != nil { // the file could be read a moment ago
 		return r, err

@@ -33,6 +33,8 @@ type Scored struct {
 	Classes  []ClassIoU  `json:"classes"`
 	// FullSize says that labels were compared at the label pictures' own size, not at the network's.
 	FullSize bool `json:"full_size,omitempty"`
+	// Deployed is the same of the deployed network, where that was wanted beside it.
+	Deployed *DeployedScore `json:"deployed,omitempty"`
 }
 
 // ClassIoU is one class's intersection over union; nil where the class occurs neither in truth nor in prediction.
@@ -82,7 +84,11 @@ func (s Scored) print(w io.Writer) error {
 	if s.FullSize {
 		size = " at their own size"
 	}
-	_, err := fmt.Fprintf(w, "mean IoU %.2f %%, pixel accuracy %.2f %% on %d pictures%s (%s)\nmodel %s\n", 100*s.MIoU, 100*s.Accuracy, s.Pictures, size, s.Split, s.Model)
+	fmt.Fprintf(w, "mean IoU %.2f %%, pixel accuracy %.2f %% on %d pictures%s (%s)\n", 100*s.MIoU, 100*s.Accuracy, s.Pictures, size, s.Split)
+	if d := s.Deployed; d != nil {
+		fmt.Fprintf(w, "deployed (%s): mean IoU %.2f %%, pixel accuracy %.2f %%; %.3f %% of the labels are the same\n", d.Precision, 100*d.MIoU, 100*d.Accuracy, 100*d.Equal)
+	}
+	_, err := fmt.Fprintf(w, "model %s\n", s.Model)
 	return err
 }
 

@@ -17,7 +17,7 @@ extern "C" {
 #endif
 
 /* Moves on with every change of this file or of an operation's signature. */
-#define SEGNAS_BACKEND_VERSION 6
+#define SEGNAS_BACKEND_VERSION 7
 
 /* What the host lends to a plug-in for the process's life. */
 typedef struct segnas_host {

@@ -74,7 +74,7 @@ typedef struct segnas_context_options {
   uint32_t size;          /* sizeof(segnas_context_options) */
   uint32_t threads;       /* worker threads, the caller's included; 0: one per available processor */
   const char *device;     /* "cpu" or NULL; "cuda:N" loads the plug-in */
-  const char *isa;        /* cap on the CPU's instruction set: "scalar", "avx2", "avx512"; NULL: SEGNAS_ISA, else the best */
+  const char *isa;        /* cap on the CPU's instruction set: "scalar", "avx2", "avx512", "neon"; NULL: SEGNAS_ISA, else the best */
   const char *plugin_dir; /* where to look for plug-ins first; NULL: SEGNAS_PLUGIN_DIR, then beside the library, then the build folder */
 } segnas_context_options;
 
@@ -85,7 +85,7 @@ SEGNAS_API segnas_status segnas_context_create(const segnas_context_options *opt
 /* Ends the threads. All streams, buffers and sessions of the context must be gone. */
 SEGNAS_API void segnas_context_destroy(segnas_context *context);
 SEGNAS_API uint32_t segnas_context_threads(const segnas_context *context);
-/* The instruction set in use: "scalar", "avx2", "avx512". */
+/* The instruction set in use: "scalar", "avx2", "avx512", "neon". */
 SEGNAS_API const char *segnas_context_isa(const segnas_context *context);
 /* 1 where sessions keep their numbers in that segnas_precision, else 0. */
 SEGNAS_API int32_t segnas_context_precision(const segnas_context *context, int32_t precision);
@@ -338,7 +338,8 @@ typedef enum segnas_layer_kind {
   SEGNAS_LAYER_LABELS = 4,  /* logits `input` upsampled bilinearly to the network input's size and argmaxed: u8 [N,H,W]; last layer */
   SEGNAS_LAYER_AVG_POOL = 5, /* input averaged over kernel x kernel bins, no more than it has rows or columns: of b bins, bin i takes rows floor(i H/b)
                               * to ceil((i+1) H/b), columns likewise */
-  SEGNAS_LAYER_UPSAMPLE = 6 /* input: bilinear to input2's size, of which nothing else is used */
+  SEGNAS_LAYER_UPSAMPLE = 6, /* input: bilinear to input2's size, of which nothing else is used */
+  SEGNAS_LAYER_NEAREST_ADD = 7 /* input: nearest neighbour (SEGNAS_NEAREST) to input2's size, added to input2; sessions of SEGNAS_PRECISION_INT8 alone */
 } segnas_layer_kind;
 
 typedef struct segnas_layer {
@@ -356,6 +357,14 @@ typedef struct segnas_layer {
   /* DWCONV of stride 1: its taps lie dilation pixels apart, 1 to 64 (0 is 1); padding dilation*(kernel/2). Layers whose size ends before it, all of a
    * network alike, are those of version 0.1 and have none. */
   int32_t dilation;
+  /* A convolution in integers, for SEGNAS_PRECISION_INT8; other precisions do not look at it. The weights of output channel o are whole multiples of
+   * weight_steps[o], at most 2^(weight_bits-1)-1 of them; what it reads are whole multiples of input_step, see segnas_precision. Layers whose size ends
+   * before it, all of a network alike, have none. */
+  int32_t weight_bits;       /* 2 to 8; 0: the layer is float32 */
+  int32_t input_bits;        /* 2 to 8 */
+  int32_t input_signed;      /* 1: -(2^(bits-1)-1) to 2^(bits-1)-1 steps; 0: 0 to 2^bits-1 */
+  float input_step;          /* > 0; 2^-40 to 2^40 */
+  const float *weight_steps; /* [channels] (DWCONV: [C]), each > 0; host, borrowed for the call */
 } segnas_layer;
 
 typedef struct segnas_session segnas_session;
@@ -370,7 +379,18 @@ typedef enum segnas_precision {
    * later products run on tensor cores, which take denormals as they are and add in an order of their own. */
   SEGNAS_PRECISION_BF16 = 1,
   /* The same with half precision (IEEE binary16), on GPUs alone: rounded eight times finer, and infinite beyond 65504. */
-  SEGNAS_PRECISION_F16 = 2
+  SEGNAS_PRECISION_F16 = 2,
+  /* Integer arithmetic of 2 to 8 bits (SegQNAS), for networks whose layers say how. A value that a layer with weight_bits reads as input is kept as
+   *   q = round(min(max(f, low), high)), ties to even: low and high are the ends of the range that input_bits and input_signed of its readers (all alike)
+   *   give, low is 0 behind a ReLU, and
+   *   f = fma(float(sum of n q'), m, b), with a residual q" then fma(float(q"), r, f), where the layer that makes the value has weight_bits: n its weights
+   *       and q' what it reads as whole numbers, m = input_step' weight_steps[o] / input_step, b = bias[o] / input_step, r = input_step" / input_step;
+   *   f = y * (1 / input_step) where that layer is float32 or NEAREST_ADD: y its result before the ReLU, or behind it, which is the same.
+   * All else is float32: values that layers without weight_bits, NEAREST_ADD and LABELS read, and the output; a layer with weight_bits makes them in the
+   * same way, with 1 for input_step and ReLU for the rounding. Factors in double, then rounded to float. No value may be read both ways, nor the input in
+   * integers, nor a depthwise layer's sums in float32; a residual is a value that a layer with weight_bits reads as input, too; values read in integers have at most
+   * 2048 channels. The same bits on every instruction set, for any number of threads. */
+  SEGNAS_PRECISION_INT8 = 3
 } segnas_precision;
 
 /* Whether the layers of a block run as one step, whose middle never reaches memory. The bits are the same. */

@@ -1,0 +1,353 @@
+// Integer kernels of sessions; int8.h is the contract. Included inside a set's namespace behind its vectors (simd/int8_*.inl.h).
+//
+// Products: tiles of kTileRows x 2 vectors of 32-bit sums, as simd/gemm.inl.h. A step takes a group of four bytes of each row, broadcast, against those of
+// the tile's columns: 4 multiply-adds a lane where float32 has one (VNNI), or 2 where bytes are widened to 16 bits first (AVX2: a block of rows, once). On
+// AVX2, few bits are better off: sums of products of bytes fit 16 bits for some steps, which is 4 a lane again.
+// Depthwise: at most 49 products of bytes, whose sum float32 holds exactly: a byte is widened to float32 and the taps are FMAs.
+namespace int8 {
+
+constexpr int kColumns = 2 * kLanes;          // of a panel
+constexpr int64_t kBlockBytes = 32 * 1024;    // of widened rows, on the stack
+constexpr int64_t kLeastSteps = 3;            // fewer gain nothing over widened products
+constexpr int kNarrowRows = 4;                // of a tile of sums in 16 bits: with more, a product would find no register
+
+static inline int64_t panels(int64_t n) { return (n + kColumns - 1) / kColumns; }
+
+// Steps for which a sum of products of two bytes each stays within 16 bits.
+static inline int64_t narrow_steps(const Int8Input &x) { return 32767 / (2 * x.most * x.most_weight); }
+static inline bool is_narrow(const Int8Input &x) { return kNarrow && narrow_steps(x) >= kLeastSteps; }
+static inline bool is_wide(const Int8Input &x) { return kWide && !is_narrow(x); }
+// Steps of four bytes, which are four numbers or, widened, two.
+static inline int64_t steps_of(int64_t k, const Int8Input &x) { return is_wide(x) ? (k + 1) / 2 : (k + 3) / 4; }
+
+// [panels][kColumns] sums to begin with, then [panel][step][column] groups.
+static size_t packed_bytes(int64_t k, int64_t n, const Int8Input &x) { return (size_t)(4 * panels(n) * kColumns * (1 + steps_of(k, x))); }
+
+static void pack(const int8_t *w, int64_t k, int64_t n, const Int8Input &x, void *packed) {
+  int32_t *start = (int32_t *)packed;
+  for (int64_t c = 0; c < panels(n) * kColumns; c++) {
+    int32_t sum = 0;
+    for (int64_t i = 0; c < n && i < k; i++) sum += w[i * n + c];
+    start[c] = -x.zero * sum;
+  }
+  char *to = (char *)(start + panels(n) * kColumns);
+  const int64_t each = is_wide(x) ? 2 : 4;
+  for (int64_t column = 0; column < n; column += kColumns)
+    for (int64_t step = 0; step < steps_of(k, x); step++)
+      for (int64_t c = column; c < column + kColumns; c++)
+        for (int64_t i = step * each; i < (step + 1) * each; i++) {
+          const int8_t v = i < k && c < n ? w[i * n + c] : 0;
+          const int16_t half = v;
+          __builtin_memcpy(to, each == 2 ? (const void *)&half : (const void *)&v, (size_t)(4 / each));
+          to += 4 / each;
+        }
+}
+
+static inline void keep(F32 f, const Int8Output &o, uint8_t *y) { to_bytes(y, min(max(f, broadcast(o.low)), broadcast(o.high)), o.zero); }
+
+// One product, but for its rows and columns.
+struct Product {
+  int64_t steps, a_pitch, c_pitch;  // pitches in bytes
+  int64_t narrow;                   // steps that fit 16 bits; 0: sums are in 32 bits throughout
+  Int8Output o;
+  Int8Residual more;
+};
+
+// Always inline, and in loops without branches that the compiler unrolls early: otherwise sums have an address, and live in memory.
+template <int kRows, int kVectors>
+[[gnu::always_inline]] static inline void leave(const I32 (&acc)[kRows][kVectors], const Product &p, int64_t row, int64_t column, int cols, char *c) {
+  F32 f[kRows][kVectors];
+#pragma GCC unroll 2
+  for (int v = 0; v < kVectors; v++) {
+    const F32 m = load(p.o.m + column + v * kLanes), b = load(p.o.b + column + v * kLanes);
+#pragma GCC unroll 12
+    for (int r = 0; r < kRows; r++) f[r][v] = fused(to_float(acc[r][v]), m, b);
+  }
+  if (p.more.at) {
+    const F32 zero_byte = broadcast((float)p.more.zero), factor = broadcast(p.more.r);
+    const uint8_t *residual = p.more.at + row * p.more.pitch + column;
+#pragma GCC unroll 12
+    for (int r = 0; r < kRows; r++)
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; v++) f[r][v] = fused(sub(from_bytes(residual + r * p.more.pitch + v * kLanes), zero_byte), factor, f[r][v]);
+  }
+  char *y = c + row * p.c_pitch;
+  if (p.o.floats) {
+#pragma GCC unroll 12
+    for (int r = 0; r < kRows; r++)
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; v++)
+        store_first((float *)(y + r * p.c_pitch) + column + v * kLanes, max(f[r][v], broadcast(p.o.low)), cols - v * kLanes);
+  } else {
+#pragma GCC unroll 12
+    for (int r = 0; r < kRows; r++)
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; v++) keep(f[r][v], p.o, (uint8_t *)(y + r * p.c_pitch) + column + v * kLanes);
+  }
+}
+
+// Where the rows of a tile are read: an address for each four of them, from which the others are an index away, since addresses of their own would not all
+// find a register.
+template <int kRows>
+struct FourRows {
+  const char *first[(kRows + 3) / 4];
+  int64_t pitch, pitch3;
+
+  FourRows(const char *a, int64_t p) : pitch(p), pitch3(3 * p) {
+#pragma GCC unroll 3
+    for (int i = 0; i < (kRows + 3) / 4; i++) first[i] = a + 4 * i * p;
+  }
+  const char *row(int r) const { return first[r / 4] + (r % 4 == 3 ? pitch3 : r % 4 * pitch); }
+  void step() {
+#pragma GCC unroll 3
+    for (int i = 0; i < (kRows + 3) / 4; i++) first[i] += 4;
+  }
+};
+
+template <int kRows, int kVectors, bool kAhead>
+static inline void tile(const char *a, const int32_t *start, const char *panel, const Product &p, int64_t row, int64_t column, int cols, char *c, Ahead *ahead) {
+  I32 acc[kRows][kVectors];
+#pragma GCC unroll 12
+  for (int r = 0; r < kRows; r++)
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; v++) acc[r][v] = load_sums(start + v * kLanes);
+  const char *line = kAhead ? ahead->at : nullptr;
+  FourRows<kRows> at(a, p.a_pitch);
+  for (int64_t i = 0; i < p.steps; i++, panel += 4 * kColumns) {
+    if constexpr (kAhead) __builtin_prefetch(line + i * 64, 0, 2);
+    I32 w[kVectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; v++) w[v] = load_group(panel + v * 4 * kLanes);
+#pragma GCC unroll 12
+    for (int r = 0; r < kRows; r++) {
+      const I32 x = broadcast_group(at.row(r));
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; v++) acc[r][v] = dot(acc[r][v], x, w[v]);
+    }
+    at.step();
+  }
+  if constexpr (kAhead) ahead->at = line + p.steps * 64;
+  leave<kRows, kVectors>(acc, p, row, column, cols, c);
+}
+
+// The same with sums in 16 bits, which are emptied into those of 32 bits, in memory, before they can overflow.
+template <int kRows, int kVectors, bool kAhead>
+static inline void narrow_tile(const char *a, const int32_t *start, const char *panel, const Product &p, int64_t row, int64_t column, int cols, char *c, Ahead *ahead) {
+  if constexpr (kNarrow) {
+    I32 acc[kRows][kVectors];
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; r++)
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; v++) acc[r][v] = load_sums(start + v * kLanes);
+    const char *line = kAhead ? ahead->at : nullptr;
+    FourRows<kRows> at(a, p.a_pitch);
+    for (int64_t i = 0; i < p.steps;) {
+      const int64_t end = i + p.narrow < p.steps ? i + p.narrow : p.steps;
+      I32 sums[kRows][kVectors];
+#pragma GCC unroll 12
+      for (int r = 0; r < kRows; r++)
+#pragma GCC unroll 2
+        for (int v = 0; v < kVectors; v++) sums[r][v] = halves();
+      for (; i < end; i++, panel += 4 * kColumns) {
+        if constexpr (kAhead) __builtin_prefetch(line + i * 64, 0, 2);
+        I32 w[kVectors];
+#pragma GCC unroll 2
+        for (int v = 0; v < kVectors; v++) w[v] = load_group(panel + v * 4 * kLanes);
+#pragma GCC unroll 12
+        for (int r = 0; r < kRows; r++) {
+          const I32 x = broadcast_group(at.row(r));
+#pragma GCC unroll 2
+          for (int v = 0; v < kVectors; v++) sums[r][v] = dot_halves(sums[r][v], x, w[v]);
+        }
+        at.step();
+      }
+#pragma GCC unroll 12
+      for (int r = 0; r < kRows; r++)
+#pragma GCC unroll 2
+        for (int v = 0; v < kVectors; v++) acc[r][v] = add_halves(acc[r][v], sums[r][v]);
+    }
+    if constexpr (kAhead) ahead->at = line + p.steps * 64;
+    leave<kRows, kVectors>(acc, p, row, column, cols, c);
+  }
+}
+
+template <int kRows, int kVectors, bool kIsNarrow, bool kAhead>
+static inline void either_tile(const char *a, const int32_t *start, const char *panel, const Product &p, int64_t row, int64_t column, int cols, char *c, Ahead *ahead) {
+  if constexpr (kIsNarrow) {
+    narrow_tile<kRows, kVectors, kAhead>(a, start, panel, p, row, column, cols, c, ahead);
+  } else {
+    tile<kRows, kVectors, kAhead>(a, start, panel, p, row, column, cols, c, ahead);
+  }
+}
+
+template <int kRows, int kVectors, bool kIsNarrow>
+static inline void tail(int64_t rows, const char *a, const int32_t *start, const char *panel, const Product &p, int64_t row, int64_t column, int cols, char *c) {
+  if constexpr (kRows > 0) {
+    if (rows == kRows) return either_tile<kRows, kVectors, kIsNarrow, false>(a, start, panel, p, row, column, cols, c, nullptr);
+    tail<kRows - 1, kVectors, kIsNarrow>(rows, a, start, panel, p, row, column, cols, c);
+  }
+}
+
+// Rows [row, end) of one panel, kRows at a time; a: of row `row`.
+template <int kRows, int kVectors, bool kIsNarrow>
+static inline void some_rows(const char *a, int64_t row, int64_t end, const int32_t *start, const char *panel, const Product &p, int64_t column, int cols, char *c,
+                             Ahead *ahead) {
+  for (; row + kRows <= end; row += kRows, a += kRows * p.a_pitch) {
+    if (ahead->at < ahead->end) {
+      either_tile<kRows, kVectors, kIsNarrow, true>(a, start, panel, p, row, column, cols, c, ahead);
+    } else {
+      either_tile<kRows, kVectors, kIsNarrow, false>(a, start, panel, p, row, column, cols, c, nullptr);
+    }
+  }
+  tail<kRows - 1, kVectors, kIsNarrow>(end - row, a, start, panel, p, row, column, cols, c);
+}
+
+template <int kVectors>
+static inline void group(const char *a, int64_t row, int64_t end, const int32_t *start, const char *panel, const Product &p, int64_t column, int cols, char *c,
+                         Ahead *ahead) {
+  if constexpr (kNarrow) {
+    if (p.narrow) return some_rows<kNarrowRows, kVectors, true>(a, row, end, start, panel, p, column, cols, c, ahead);
+  }
+  some_rows<kTileRows, kVectors, false>(a, row, end, start, panel, p, column, cols, c, ahead);
+}
+
+// Rows in blocks whose left side stays in L2, or in L1 where it is widened, while the panels pass by.
+static void rows(const uint8_t *a, int64_t a_pitch, int64_t count, const void *packed, int64_t k, int64_t n, const Int8Input &x, const Int8Output &o,
+                 const Int8Residual &residual, void *c, int64_t c_pitch, Ahead ahead) {
+  alignas(64) int16_t wide[kWide ? kBlockBytes / 2 : 1];
+  const bool widens = is_wide(x);
+  const int64_t bytes = widens ? 2 * int8_stored(k) : a_pitch;
+  int64_t block = (widens ? kBlockBytes : 3 * kBlockBytes) / bytes / kTileRows * kTileRows;
+  if (block < kTileRows) block = kTileRows;
+  const Product p = {steps_of(k, x), bytes, o.floats ? 4 * c_pitch : c_pitch, is_narrow(x) ? narrow_steps(x) : 0, o, residual};
+  const int32_t *starts = (const int32_t *)packed;
+  for (int64_t first = 0; first < count; first += block) {
+    const int64_t end = first + block < count ? first + block : count;
+    const char *left = (const char *)(a + first * a_pitch);
+    if (widens) {
+      for (int64_t r = first; r < end; r++) widen(a + r * a_pitch, int8_stored(k), wide + (r - first) * int8_stored(k));
+      left = (const char *)wide;
+    }
+    const char *panel = (const char *)(starts + panels(n) * kColumns);
+    for (int64_t column = 0; column < n; column += kColumns, panel += 4 * kColumns * p.steps) {
+      const int cols = (int)(n - column < kColumns ? n - column : kColumns);
+      if (int8_stored(n) - column > kLanes) {
+        group<2>(left, first, end, starts + column, panel, p, column, cols, (char *)c, &ahead);
+      } else {
+        group<1>(left, first, end, starts + column, panel, p, column, cols, (char *)c, &ahead);
+      }
+    }
+  }
+}
+
+// ---------------------------------------------------------------- depthwise
+
+// [groups of kLanes channels][taps][kLanes] floats.
+static size_t depthwise_bytes(int64_t kernel, int64_t channels) { return sizeof(float) * (size_t)(kernel * kernel * int8_stored(channels)); }
+
+static void pack_depthwise(const int8_t *w, int64_t kernel, int64_t channels, void *packed) {
+  float *to = (float *)packed;
+  for (int64_t c = 0; c < int8_stored(channels); c += kLanes)
+    for (int64_t tap = 0; tap < kernel * kernel; tap++)
+      for (int64_t i = c; i < c + kLanes; i++) *to++ = i < channels ? (float)w[tap * channels + i] : 0.0f;
+}
+
+// Output columns of a tile: its sums and a row of taps in registers beside a value.
+template <int K>
+constexpr int tile_columns() { return alignof(F32) == alignof(float) ? 2 : K == 7 ? 6 : 8; }
+
+static inline F32 value_of(const uint8_t *p, F32 zero_byte) { return sub(from_bytes(p), zero_byte); }
+
+// T neighbouring columns, all taps inside; x: offset of the first one's first tap.
+template <int K, int S, int T>
+static inline void depthwise_tile(const uint8_t *const *rows, int64_t x, const float *w, F32 zero_byte, const Int8Output &o, int64_t stored, uint8_t *y) {
+  for (int64_t c = 0; c < stored; c += kLanes, w += K * K * kLanes) {
+    F32 acc[T];
+#pragma GCC unroll 8
+    for (int t = 0; t < T; t++) acc[t] = zero();
+    for (int u = 0; u < K; u++) {
+      if (!rows[u]) continue;
+      const uint8_t *row = rows[u] + x + c;
+      F32 taps[K];
+#pragma GCC unroll 8
+      for (int v = 0; v < K; v++) taps[v] = load(w + (u * K + v) * kLanes);
+#pragma GCC unroll 32
+      for (int q = 0; q < (T - 1) * S + K; q++) {
+        const F32 value = value_of(row + q * stored, zero_byte);
+#pragma GCC unroll 8
+        for (int t = 0; t < T; t++)
+          if (q >= t * S && q < t * S + K) acc[t] = fma(value, taps[q - t * S], acc[t]);
+      }
+    }
+    const F32 m = load(o.m + c), b = load(o.b + c);
+#pragma GCC unroll 8
+    for (int t = 0; t < T; t++) keep(fused(acc[t], m, b), o, y + t * stored + c);
+  }
+}
+
+// One column, with the taps [from, to) of every row; x: offset of its tap 0.
+template <int K>
+static inline void depthwise_one(const uint8_t *const *rows, int64_t x, int from, int to, const float *w, F32 zero_byte, const Int8Output &o, int64_t stored, uint8_t *y) {
+  for (int64_t c = 0; c < stored; c += kLanes, w += K * K * kLanes) {
+    F32 acc = zero();
+    for (int u = 0; u < K; u++)
+      for (int v = from; rows[u] && v < to; v++) acc = fma(value_of(rows[u] + x + v * stored + c, zero_byte), load(w + (u * K + v) * kLanes), acc);
+    keep(fused(acc, load(o.m + c), load(o.b + c)), o, y + c);
+  }
+}
+
+template <int K, int S>
+static void depthwise(const uint8_t *const *rows, int64_t in_w, int64_t first, const void *packed, const Int8Input &x, const Int8Output &o, int64_t channels, int64_t out_w,
+                      uint8_t *y) {
+  constexpr int T = tile_columns<K>();
+  const int64_t stored = int8_stored(channels);
+  const float *w = (const float *)packed;
+  const F32 zero_byte = broadcast((float)x.zero);
+  // Columns [begin, end) have all their taps inside the row.
+  int64_t begin = first >= K / 2 ? 0 : (K / 2 - first + S - 1) / S;
+  const int64_t room = in_w - K + K / 2 - first;
+  int64_t end = room < 0 ? 0 : room / S + 1;
+  if (end > out_w) end = out_w;
+  if (begin > end) begin = end;
+  for (int64_t j = 0; j < out_w; j++) {
+    if (j == begin) {
+      for (; j < end && end - begin >= T; j += T) {
+        if (j > end - T) j = end - T;  // back over columns already done: they come out the same
+        depthwise_tile<K, S, T>(rows, (first + j * S - K / 2) * stored, w, zero_byte, o, stored, y + j * stored);
+      }
+      if (j >= out_w) break;
+    }
+    const int64_t q = first + j * S - K / 2;
+    const int from = q >= 0 ? 0 : (int)-q, to = in_w - q >= K ? K : (int)(in_w - q);
+    depthwise_one<K>(rows, q * stored, from, to, w, zero_byte, o, stored, y + j * stored);
+  }
+}
+
+// ---------------------------------------------------------------- from float32
+
+static void quantise(const float *x, int64_t pixels, int64_t c, float inverse, const Int8Output &o, uint8_t *y) {
+  for (int64_t p = 0; p < pixels; p++, x += c, y += int8_stored(c))
+    for (int64_t i = 0; i < int8_stored(c); i += kLanes) keep(mul(load_first(x + i, (int)(c - i)), broadcast(inverse)), o, y + i);
+}
+
+static void nearest_add(const float *x, const int32_t *source, const float *add_to, int64_t out_w, int64_t c, float inverse, const Int8Output &o, void *y) {
+  for (int64_t j = 0; j < out_w; j++) {
+    const float *from = x + source[j] * c, *onto = add_to + j * c;
+    for (int64_t i = 0; i < int8_stored(c); i += kLanes) {
+      const int left = (int)(c - i);
+      const F32 sum = add(load_first(onto + i, left), load_first(from + i, left));
+      if (o.floats) {
+        store_first((float *)y + j * c + i, max(sum, broadcast(o.low)), left);
+      } else {
+        keep(mul(sum, broadcast(inverse)), o, (uint8_t *)y + j * int8_stored(c) + i);
+      }
+    }
+  }
+}
+
+}  // namespace int8
+
+static constexpr Int8Kernels kInt8 = {
+    int8::packed_bytes, int8::pack, int8::rows, int8::depthwise_bytes, int8::pack_depthwise,
+    {{int8::depthwise<3, 1>, int8::depthwise<3, 2>}, {int8::depthwise<5, 1>, int8::depthwise<5, 2>}, {int8::depthwise<7, 1>, int8::depthwise<7, 2>}},
+    int8::quantise, int8::nearest_add};

@@ -1,0 +1,70 @@
+// int8.inl.h's vectors in plain C++, which say what each operation means. Four bytes of a row of the left side against four of each of kLanes columns:
+//   dot(s, x, w)        s + sum of the group's products: of 4 unsigned bytes x and 4 signed w (kWide false), or of 2 halves each (kWide true)
+//   fused(a, b, c)      a*b+c rounded once
+//   from_bytes, to_bytes  kLanes bytes to whole floats and back, rounding to nearest, ties to even
+//   halves, dot_halves, add_halves  sums of the group's first and last two products in 16 bits each, and their addition to sums of 32 bits
+struct I32 {
+  int32_t v[kLanes];
+};
+constexpr bool kWide = false;    // products are of 16-bit halves, to which bytes are widened first
+constexpr bool kNarrow = true;   // there are sums of products of bytes in 16 bits, exact for a few steps
+
+#define SEGNAS_EACH_LANE for (int i = 0; i < kLanes; i++)
+static inline I32 load_sums(const int32_t *p) {
+  I32 r;
+  SEGNAS_EACH_LANE r.v[i] = p[i];
+  return r;
+}
+static inline I32 load_group(const void *p) {
+  I32 r;
+  __builtin_memcpy(r.v, p, sizeof r.v);
+  return r;
+}
+static inline I32 broadcast_group(const void *p) {
+  I32 r;
+  SEGNAS_EACH_LANE __builtin_memcpy(&r.v[i], p, 4);
+  return r;
+}
+// Product b of a group.
+static inline int32_t byte_product(int32_t x, int32_t w, int b) { return (int32_t)((uint32_t)x >> 8 * b & 255) * (int8_t)((uint32_t)w >> 8 * b & 255); }
+static inline I32 dot(I32 s, I32 x, I32 w) {
+  SEGNAS_EACH_LANE {
+    for (int b = 0; b < 4; b++) s.v[i] += byte_product(x.v[i], w.v[i], b);
+  }
+  return s;
+}
+static inline I32 halves() {
+  I32 r;
+  SEGNAS_EACH_LANE r.v[i] = 0;
+  return r;
+}
+static inline I32 dot_halves(I32 s, I32 x, I32 w) {
+  SEGNAS_EACH_LANE {
+    const int16_t low = (int16_t)((int16_t)(s.v[i] & 0xffff) + byte_product(x.v[i], w.v[i], 0) + byte_product(x.v[i], w.v[i], 1));
+    const int16_t high = (int16_t)((s.v[i] >> 16) + byte_product(x.v[i], w.v[i], 2) + byte_product(x.v[i], w.v[i], 3));
+    s.v[i] = (int32_t)((uint32_t)(uint16_t)high << 16 | (uint16_t)low);
+  }
+  return s;
+}
+static inline I32 add_halves(I32 s, I32 h) {
+  SEGNAS_EACH_LANE s.v[i] += (int16_t)(h.v[i] & 0xffff) + (h.v[i] >> 16);
+  return s;
+}
+static inline F32 to_float(I32 a) {
+  F32 r;
+  SEGNAS_EACH_LANE r.v[i] = (float)a.v[i];
+  return r;
+}
+static inline F32 fused(F32 a, F32 b, F32 c) {
+  F32 r;
+  SEGNAS_EACH_LANE r.v[i] = __builtin_fmaf(a.v[i], b.v[i], c.v[i]);
+  return r;
+}
+static inline F32 from_bytes(const uint8_t *p) {
+  F32 r;
+  SEGNAS_EACH_LANE r.v[i] = (float)p[i];
+  return r;
+}
+static inline void to_bytes(uint8_t *p, F32 a, int plus) { SEGNAS_EACH_LANE p[i] = (uint8_t)((int)__builtin_rintf(a.v[i]) + plus); }
+static inline void widen(const uint8_t *, int64_t, int16_t *) {}
+#undef SEGNAS_EACH_LANE

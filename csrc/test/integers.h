@@ -1,0 +1,31 @@
+// Sessions in integer arithmetic, on every instruction set and number of threads, against segnas.h's formulas: bit for bit.
+#pragma once
+#include "network.h"
+#include "places.h"
+#include "report.h"
+
+namespace segnas::check {
+
+constexpr int64_t kIntegerCases = 60;
+
+// A small network as searched ones are: a stem in float32, behind it blocks, a detail branch, a fuse and a head in integers. Bit widths, kernels, strides and
+// sizes from random; the steps of values fit what flows through it, some of them cut.
+Network draw_integer_network(Random &random);
+
+class IntegerRunner {
+ public:
+  IntegerRunner(Places &places, int64_t number, uint64_t seed);
+
+  const std::string &text() const { return network_.text; }
+  // "" or what is wrong.
+  std::string run(const std::string &place, int threads);
+
+ private:
+  Places &places_;
+  Network network_;
+};
+
+// Layers that integer arithmetic must refuse. Counts in the group "refusals".
+void check_integer_refusals(Places &places, const std::string &place, uint64_t seed, Report &report);
+
+}  // namespace segnas::check
