@@ -329,7 +329,8 @@ SEGNAS_API segnas_status segnas_axpy(segnas_stream *s, float alpha, const segnas
 
 /* ---------------------------------------------------------------- deployed networks
  * A session is a whole network with batch norm folded, planned once (fusion, weight packing, memory reuse) and replayed without
- * allocating. Layer i makes value i+1; value 0 is the input. Layers are given in an order in which inputs come first. */
+ * allocating. Layer i makes value i+1; value 0 is the input. Layers are given in an order in which inputs come first; all values but the last, which is
+ * the output, are read by a layer. */
 typedef enum segnas_layer_kind {
   SEGNAS_LAYER_CONV3X3 = 0, /* weights [9*Cin][channels], bias [channels] */
   SEGNAS_LAYER_DWCONV = 1,  /* weights [kernel*kernel][C], bias [C] */
