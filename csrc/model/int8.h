@@ -11,7 +11,8 @@
 
 namespace segnas {
 
-constexpr int64_t int8_stored(int64_t channels) { return (channels + 15) / 16 * 16; }
+// static: an inline function of outside would be a weak symbol under the flags of each instruction set.
+static constexpr int64_t int8_stored(int64_t channels) { return (channels + 15) / 16 * 16; }
 
 // What a layer reads.
 struct Int8Input {
