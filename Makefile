@@ -53,13 +53,13 @@ test: stamp ## run every Go test, then opcheck
 opcheck: stamp ## check every operation against its double-precision reference, on every instruction set of this machine
 	$(CMAKE_GENERATE) -B $(BUILD)
 	cmake --build $(BUILD) --parallel $(JOBS) --target opcheck
-	$(BUILD)/bin/opcheck --support csrc/test/support.golden
+	$(BUILD)/bin/opcheck --jobs $(JOBS) --support csrc/test/support.golden
 
 sim: stamp ## run the CUDA kernels on the CPU: their language's own test, then every operation as opcheck does (no GPU, no nvcc)
 	$(CMAKE_GENERATE) -B $(BUILD)
 	cmake --build $(BUILD) --parallel $(JOBS) --target opcheck segnas_sim sim_test
 	$(BUILD)/bin/sim_test
-	$(BUILD)/bin/opcheck --backend sim --support csrc/test/support.golden
+	$(BUILD)/bin/opcheck --backend sim --jobs $(JOBS) --support csrc/test/support.golden
 
 # Emulated, all rows on NEON take twenty minutes: each EVERYth of every operation, and of those each fourth in plain C++, which is known from other processors.
 aarch64: stamp ## build libsegnas for aarch64 in BUILD/aarch64 with Debian's cross compiler, and run opcheck under qemu-user (EVERY=8)

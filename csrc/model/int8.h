@@ -50,8 +50,8 @@ struct Int8Kernels {
   void (*rows)(const uint8_t *a, int64_t a_pitch, int64_t rows, const void *packed, int64_t k, int64_t n, const Int8Input &x, const Int8Output &o,
                const Int8Residual &residual, void *c, int64_t c_pitch, Ahead ahead);
   // w [kernel*kernel][channels].
-  size_t (*depthwise_bytes)(int64_t kernel, int64_t channels);
-  void (*pack_depthwise)(const int8_t *w, int64_t kernel, int64_t channels, void *packed);
+  size_t (*depthwise_bytes)(int64_t kernel, int64_t channels, const Int8Input &x);
+  void (*pack_depthwise)(const int8_t *w, int64_t kernel, int64_t channels, const Int8Input &x, void *packed);
   Int8Depthwise *depthwise[3][2];  // [(k-3)/2][s-1]
   // Float pixels [pixels, c] to stored ones: f = x * inverse.
   void (*quantise)(const float *x, int64_t pixels, int64_t c, float inverse, const Int8Output &o, uint8_t *y);

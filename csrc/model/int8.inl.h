@@ -3,7 +3,7 @@
 // Products: tiles of kTileRows x 2 vectors of 32-bit sums, as simd/gemm.inl.h. A step takes a group of four bytes of each row, broadcast, against those of
 // the tile's columns: 4 multiply-adds a lane where float32 has one (VNNI), or 2 where bytes are widened to 16 bits first (AVX2: a block of rows, once). On
 // AVX2, few bits are better off: sums of products of bytes fit 16 bits for some steps, which is 4 a lane again.
-// Depthwise: at most 49 products of bytes, whose sum float32 holds exactly: a byte is widened to float32 and the taps are FMAs.
+// int8_depthwise.inl.h has the depthwise convolution.
 namespace int8 {
 
 constexpr int kColumns = 2 * kLanes;          // of a panel
@@ -43,13 +43,12 @@ static void pack(const int8_t *w, int64_t k, int64_t n, const Int8Input &x, void
         }
 }
 
-static inline void keep(F32 f, const Int8Output &o, uint8_t *y) { to_bytes(y, min(max(f, broadcast(o.low)), broadcast(o.high)), o.zero); }
-
 // One product, but for its rows and columns.
 struct Product {
   int64_t steps, a_pitch, c_pitch;  // pitches in bytes
   int64_t narrow;                   // steps that fit 16 bits; 0: sums are in 32 bits throughout
   Int8Output o;
+  Bytes bytes;
   Int8Residual more;
 };
 
@@ -79,10 +78,21 @@ template <int kRows, int kVectors>
       for (int v = 0; v < kVectors; v++)
         store_first((float *)(y + r * p.c_pitch) + column + v * kLanes, max(f[r][v], broadcast(p.o.low)), cols - v * kLanes);
   } else {
-#pragma GCC unroll 12
-    for (int r = 0; r < kRows; r++)
+    const Bytes bytes = p.bytes;
+    uint8_t *at = (uint8_t *)y + column;
+    constexpr int kTwice = 4 / kVectors;  // rows that fill four vectors
+#pragma GCC unroll 6
+    for (int r = 0; r + kTwice <= kRows; r += kTwice) {
+      uint8_t *to[4];
+      F32 four[4];
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; i++) to[i] = at + (r + i / kVectors) * p.c_pitch + i % kVectors * kLanes, four[i] = f[r + i / kVectors][i % kVectors];
+      keep_four(bytes, four, to);
+    }
+#pragma GCC unroll 4
+    for (int r = kRows / kTwice * kTwice; r < kRows; r++)
 #pragma GCC unroll 2
-      for (int v = 0; v < kVectors; v++) keep(f[r][v], p.o, (uint8_t *)(y + r * p.c_pitch) + column + v * kLanes);
+      for (int v = 0; v < kVectors; v++) keep(bytes, f[r][v], at + r * p.c_pitch + v * kLanes);
   }
 }
 
@@ -219,7 +229,7 @@ static void rows(const uint8_t *a, int64_t a_pitch, int64_t count, const void *p
   const int64_t bytes = widens ? 2 * int8_stored(k) : a_pitch;
   int64_t block = (widens ? kBlockBytes : 3 * kBlockBytes) / bytes / kTileRows * kTileRows;
   if (block < kTileRows) block = kTileRows;
-  const Product p = {steps_of(k, x), bytes, o.floats ? 4 * c_pitch : c_pitch, is_narrow(x) ? narrow_steps(x) : 0, o, residual};
+  const Product p = {steps_of(k, x), bytes, o.floats ? 4 * c_pitch : c_pitch, is_narrow(x) ? narrow_steps(x) : 0, o, Bytes(o), residual};
   const int32_t *starts = (const int32_t *)packed;
   for (int64_t first = 0; first < count; first += block) {
     const int64_t end = first + block < count ? first + block : count;
@@ -240,97 +250,16 @@ static void rows(const uint8_t *a, int64_t a_pitch, int64_t count, const void *p
   }
 }
 
-// ---------------------------------------------------------------- depthwise
-
-// [groups of kLanes channels][taps][kLanes] floats.
-static size_t depthwise_bytes(int64_t kernel, int64_t channels) { return sizeof(float) * (size_t)(kernel * kernel * int8_stored(channels)); }
-
-static void pack_depthwise(const int8_t *w, int64_t kernel, int64_t channels, void *packed) {
-  float *to = (float *)packed;
-  for (int64_t c = 0; c < int8_stored(channels); c += kLanes)
-    for (int64_t tap = 0; tap < kernel * kernel; tap++)
-      for (int64_t i = c; i < c + kLanes; i++) *to++ = i < channels ? (float)w[tap * channels + i] : 0.0f;
-}
-
-// Output columns of a tile: its sums and a row of taps in registers beside a value.
-template <int K>
-constexpr int tile_columns() { return alignof(F32) == alignof(float) ? 2 : K == 7 ? 6 : 8; }
-
-static inline F32 value_of(const uint8_t *p, F32 zero_byte) { return sub(from_bytes(p), zero_byte); }
-
-// T neighbouring columns, all taps inside; x: offset of the first one's first tap.
-template <int K, int S, int T>
-static inline void depthwise_tile(const uint8_t *const *rows, int64_t x, const float *w, F32 zero_byte, const Int8Output &o, int64_t stored, uint8_t *y) {
-  for (int64_t c = 0; c < stored; c += kLanes, w += K * K * kLanes) {
-    F32 acc[T];
-#pragma GCC unroll 8
-    for (int t = 0; t < T; t++) acc[t] = zero();
-    for (int u = 0; u < K; u++) {
-      if (!rows[u]) continue;
-      const uint8_t *row = rows[u] + x + c;
-      F32 taps[K];
-#pragma GCC unroll 8
-      for (int v = 0; v < K; v++) taps[v] = load(w + (u * K + v) * kLanes);
-#pragma GCC unroll 32
-      for (int q = 0; q < (T - 1) * S + K; q++) {
-        const F32 value = value_of(row + q * stored, zero_byte);
-#pragma GCC unroll 8
-        for (int t = 0; t < T; t++)
-          if (q >= t * S && q < t * S + K) acc[t] = fma(value, taps[q - t * S], acc[t]);
-      }
-    }
-    const F32 m = load(o.m + c), b = load(o.b + c);
-#pragma GCC unroll 8
-    for (int t = 0; t < T; t++) keep(fused(acc[t], m, b), o, y + t * stored + c);
-  }
-}
-
-// One column, with the taps [from, to) of every row; x: offset of its tap 0.
-template <int K>
-static inline void depthwise_one(const uint8_t *const *rows, int64_t x, int from, int to, const float *w, F32 zero_byte, const Int8Output &o, int64_t stored, uint8_t *y) {
-  for (int64_t c = 0; c < stored; c += kLanes, w += K * K * kLanes) {
-    F32 acc = zero();
-    for (int u = 0; u < K; u++)
-      for (int v = from; rows[u] && v < to; v++) acc = fma(value_of(rows[u] + x + v * stored + c, zero_byte), load(w + (u * K + v) * kLanes), acc);
-    keep(fused(acc, load(o.m + c), load(o.b + c)), o, y + c);
-  }
-}
-
-template <int K, int S>
-static void depthwise(const uint8_t *const *rows, int64_t in_w, int64_t first, const void *packed, const Int8Input &x, const Int8Output &o, int64_t channels, int64_t out_w,
-                      uint8_t *y) {
-  constexpr int T = tile_columns<K>();
-  const int64_t stored = int8_stored(channels);
-  const float *w = (const float *)packed;
-  const F32 zero_byte = broadcast((float)x.zero);
-  // Columns [begin, end) have all their taps inside the row.
-  int64_t begin = first >= K / 2 ? 0 : (K / 2 - first + S - 1) / S;
-  const int64_t room = in_w - K + K / 2 - first;
-  int64_t end = room < 0 ? 0 : room / S + 1;
-  if (end > out_w) end = out_w;
-  if (begin > end) begin = end;
-  for (int64_t j = 0; j < out_w; j++) {
-    if (j == begin) {
-      for (; j < end && end - begin >= T; j += T) {
-        if (j > end - T) j = end - T;  // back over columns already done: they come out the same
-        depthwise_tile<K, S, T>(rows, (first + j * S - K / 2) * stored, w, zero_byte, o, stored, y + j * stored);
-      }
-      if (j >= out_w) break;
-    }
-    const int64_t q = first + j * S - K / 2;
-    const int from = q >= 0 ? 0 : (int)-q, to = in_w - q >= K ? K : (int)(in_w - q);
-    depthwise_one<K>(rows, q * stored, from, to, w, zero_byte, o, stored, y + j * stored);
-  }
-}
-
 // ---------------------------------------------------------------- from float32
 
 static void quantise(const float *x, int64_t pixels, int64_t c, float inverse, const Int8Output &o, uint8_t *y) {
+  const Bytes bytes(o);
   for (int64_t p = 0; p < pixels; p++, x += c, y += int8_stored(c))
-    for (int64_t i = 0; i < int8_stored(c); i += kLanes) keep(mul(load_first(x + i, (int)(c - i)), broadcast(inverse)), o, y + i);
+    for (int64_t i = 0; i < int8_stored(c); i += kLanes) keep(bytes, mul(load_first(x + i, (int)(c - i)), broadcast(inverse)), y + i);
 }
 
 static void nearest_add(const float *x, const int32_t *source, const float *add_to, int64_t out_w, int64_t c, float inverse, const Int8Output &o, void *y) {
+  const Bytes bytes(o);
   for (int64_t j = 0; j < out_w; j++) {
     const float *from = x + source[j] * c, *onto = add_to + j * c;
     for (int64_t i = 0; i < int8_stored(c); i += kLanes) {
@@ -339,11 +268,13 @@ static void nearest_add(const float *x, const int32_t *source, const float *add_
       if (o.floats) {
         store_first((float *)y + j * c + i, max(sum, broadcast(o.low)), left);
       } else {
-        keep(mul(sum, broadcast(inverse)), o, (uint8_t *)y + j * int8_stored(c) + i);
+        keep(bytes, mul(sum, broadcast(inverse)), (uint8_t *)y + j * int8_stored(c) + i);
       }
     }
   }
 }
+
+#include "int8_depthwise.inl.h"
 
 }  // namespace int8
 

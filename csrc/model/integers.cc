@@ -27,7 +27,7 @@ Int8Output made_as(const Layer &l, const float *m) {
 float inverse(const Form &f) { return static_cast<float>(1.0 / f.step); }
 
 size_t levels_bytes(const Int8Kernels &kernels, const Layer &l) {
-  return cache_lines(l.kind == SEGNAS_LAYER_DWCONV ? kernels.depthwise_bytes(l.kernel, l.cin) : kernels.packed_bytes(l.cin, l.channels, read_as(l)));
+  return cache_lines(l.kind == SEGNAS_LAYER_DWCONV ? kernels.depthwise_bytes(l.kernel, l.cin, read_as(l)) : kernels.packed_bytes(l.cin, l.channels, read_as(l)));
 }
 
 size_t channel_bytes(const Layer &l) { return cache_lines(sizeof(float) * static_cast<size_t>(int8_stored(l.channels))); }
@@ -52,7 +52,7 @@ void Integers::pack(const Layer &l, const segnas_layer &from, void *weights, flo
     const double level = static_cast<double>(from.weights[i]) / static_cast<double>(from.weight_steps[i % l.channels]);
     levels[static_cast<size_t>(i)] = static_cast<int8_t>(std::nearbyint(level));
   }
-  if (depthwise) kernels_.pack_depthwise(levels.data(), l.kernel, l.cin, weights);
+  if (depthwise) kernels_.pack_depthwise(levels.data(), l.kernel, l.cin, read_as(l), weights);
   else kernels_.pack(levels.data(), l.cin, l.channels, read_as(l), weights);
   float *m = reinterpret_cast<float *>(static_cast<char *>(weights) + levels_bytes(kernels_, l));
   memset(m, 0, channel_bytes(l));

@@ -21,8 +21,50 @@ static inline I32 add_halves(I32 s, I32 h) { return {s.v + h.v}; }
 static inline F32 to_float(I32 a) { return {_mm512_cvtepi32_ps((__m512i)a.v)}; }
 static inline F32 fused(F32 a, F32 b, F32 c) { return fma(a, b, c); }
 static inline F32 from_bytes(const uint8_t *p) { return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)))}; }
-static inline void to_bytes(uint8_t *p, F32 a, int plus) {
-  const __m512i whole = _mm512_add_epi32(_mm512_cvtps_epi32(a.v), _mm512_set1_epi32(plus));
-  _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(whole));
+struct Bytes {
+  __m512 high;
+  __m512i plus, least;
+
+  // A float below all whole numbers becomes the least of them, which the least byte bounds.
+  explicit Bytes(const Int8Output &o)
+      : high(_mm512_set1_ps(o.high)), plus(_mm512_set1_epi32(o.zero)), least(_mm512_set1_epi32(o.floats ? 0 : o.zero + (int)o.low)) {}
+};
+static inline void keep(const Bytes &bytes, F32 f, uint8_t *y) {
+  const __m512i whole = _mm512_add_epi32(_mm512_cvtps_epi32(_mm512_min_ps(bytes.high, f.v)), bytes.plus);
+  _mm_storeu_si128((__m128i *)y, _mm512_cvtepi32_epi8(_mm512_max_epi32(whole, bytes.least)));
+}
+[[gnu::always_inline]] static inline void keep_four(const Bytes &bytes, const F32 (&f)[4], uint8_t *const (&y)[4]) {
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) keep(bytes, f[i], y[i]);
 }
 static inline void widen(const uint8_t *, int64_t, int16_t *) {}
+
+constexpr bool kWholeTaps = true, kNarrowTaps = false;
+
+struct WholeTaps {
+  static constexpr int kRows = 4, kVectors = 1;
+  typedef I32 Sum;
+  typedef int8_t Tap;
+
+  static I32 none() { return {(Sums)_mm512_setzero_si512()}; }
+  static I32 tap(const char *w) { return load_group(w); }
+  static I32 kept_rows(I32 tap, uint32_t missing) {
+    const uint32_t mask = (missing & 1) * 0xffu | (missing >> 1 & 1) * 0xff00u | (missing >> 2 & 1) * 0xff0000u | (missing >> 3 & 1) * 0xff000000u;
+    return {(Sums)_mm512_andnot_si512(_mm512_set1_epi32((int)mask), (__m512i)tap.v)};
+  }
+  // Sixteen bytes of each row; then four of each row to 128 bits, and there the transpose of the sixteen.
+  template <int N>
+  I32 value(const uint8_t *const *rows, int64_t at) const {
+    const __m128i first = _mm_loadu_si128((const __m128i *)(rows[0] + at));
+    if constexpr (N == 1) return {(Sums)_mm512_cvtepu8_epi32(first)};
+    __m512i all = _mm512_zextsi128_si512(first);
+    all = _mm512_inserti32x4(all, _mm_loadu_si128((const __m128i *)(rows[N > 1 ? 1 : 0] + at)), 1);
+    if constexpr (N > 2) all = _mm512_inserti32x4(all, _mm_loadu_si128((const __m128i *)(rows[2] + at)), 2);
+    if constexpr (N > 3) all = _mm512_inserti32x4(all, _mm_loadu_si128((const __m128i *)(rows[3] + at)), 3);
+    const __m512i fours = _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), all);
+    return {(Sums)_mm512_shuffle_epi8(fours, _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)))};
+  }
+  static I32 sum(I32 s, I32 value, I32 tap) { return dot(s, value, tap); }
+  static void floats(I32 s, F32 *f) { f[0] = to_float(s); }
+};
+typedef WholeTaps NarrowTaps;  // never used: 32 bits are as fast

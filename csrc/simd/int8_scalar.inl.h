@@ -1,7 +1,8 @@
 // int8.inl.h's vectors in plain C++, which say what each operation means. Four bytes of a row of the left side against four of each of kLanes columns:
 //   dot(s, x, w)        s + sum of the group's products: of 4 unsigned bytes x and 4 signed w (kWide false), or of 2 halves each (kWide true)
 //   fused(a, b, c)      a*b+c rounded once
-//   from_bytes, to_bytes  kLanes bytes to whole floats and back, rounding to nearest, ties to even
+//   from_bytes           kLanes bytes to whole floats
+//   Bytes, keep, keep_four  floats within an output's bounds, rounded to nearest, ties to even, to kLanes bytes; four vectors to four places
 //   halves, dot_halves, add_halves  sums of the group's first and last two products in 16 bits each, and their addition to sums of 32 bits
 struct I32 {
   int32_t v[kLanes];
@@ -65,6 +66,25 @@ static inline F32 from_bytes(const uint8_t *p) {
   SEGNAS_EACH_LANE r.v[i] = (float)p[i];
   return r;
 }
-static inline void to_bytes(uint8_t *p, F32 a, int plus) { SEGNAS_EACH_LANE p[i] = (uint8_t)((int)__builtin_rintf(a.v[i]) + plus); }
+struct Bytes {
+  float low, high;
+  int plus;
+
+  explicit Bytes(const Int8Output &o) : low(o.low), high(o.high), plus(o.zero) {}
+};
+static inline void keep(const Bytes &bytes, F32 f, uint8_t *y) {
+  const F32 within = min(max(f, broadcast(bytes.low)), broadcast(bytes.high));
+  SEGNAS_EACH_LANE y[i] = (uint8_t)((int)__builtin_rintf(within.v[i]) + bytes.plus);
+}
+static inline void keep_four(const Bytes &bytes, const F32 (&f)[4], uint8_t *const (&y)[4]) {
+  for (int i = 0; i < 4; i++) keep(bytes, f[i], y[i]);
+}
 static inline void widen(const uint8_t *, int64_t, int16_t *) {}
 #undef SEGNAS_EACH_LANE
+
+// Nothing beats floats here (int8_depthwise.inl.h).
+constexpr bool kWholeTaps = false, kNarrowTaps = false;
+namespace int8 {
+struct FloatTaps;
+}
+typedef int8::FloatTaps WholeTaps, NarrowTaps;

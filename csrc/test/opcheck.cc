@@ -16,6 +16,7 @@
 #include "refusals.h"
 #include "runner.h"
 #include "sessions.h"
+#include "shares.h"
 #include "sixteen.h"
 #include "support.h"
 
@@ -30,6 +31,8 @@ std::string library_folder() {
   for (int up = 0; up < 2; up++) path.resize(path.rfind('/') == std::string::npos ? 0 : path.rfind('/'));
   return path.empty() ? "" : path + "/lib";
 }
+
+constexpr char kMatrix[] = "matrix:\n";  // between a report and a support matrix
 
 class Opcheck {
  public:
@@ -53,13 +56,12 @@ class Opcheck {
       std::printf("--op integers --case %lld: %s\n", static_cast<long long>(row), IntegerRunner(places_, row, options_.seed).text().c_str());
   }
 
-  int run() {
-    if (options_.fuzz_seconds > 0) {
-      fuzz();
-      return report_.finish();
-    }
+  // The part of the checks that is this share's, of as many as there are.
+  void run(const Share &share) {
+    share_ = share;
+    if (options_.fuzz_seconds > 0) return fuzz();
     // The references' own proof, which no backend has a part in.
-    if (options_.backend == "cpu" && options_.wants("gradients") && options_.op.empty() && options_.row < 0) {
+    if (options_.backend == "cpu" && options_.wants("gradients") && options_.op.empty() && options_.row < 0 && mine()) {
       GradientProof proof(report_, options_.seed);
       prove_all(proof);
     }
@@ -67,11 +69,27 @@ class Opcheck {
     if (options_.wants("cases")) check_cases();
     if (options_.wants("sessions") && wants_op("session")) check_sessions();
     if (options_.wants("sessions") && wants_op("integers")) check_all_integers();
+  }
+
+  std::string found() const { return report_.text() + kMatrix + support_.text(); }
+
+  void add(const std::string &found) {
+    const size_t end = found.find(kMatrix);
+    report_.add(found.substr(0, end));
+    support_.add(found.substr(end + std::string(kMatrix).size()));
+  }
+
+  void lost(const std::string &what) { report_.fail("shares", what, "opcheck with the same options and --jobs 1"); }
+
+  int finish() {
     if (!options_.support.empty()) check_support();
     return report_.finish();
   }
 
  private:
+  // Asked for each piece of work in turn, which are the same in every share.
+  bool mine() { return piece_++ % share_.of == share_.number; }
+
   bool wants_op(const char *op) const { return options_.op.empty() || options_.op == op; }
 
   std::string repeat(const std::string &name, const std::string &which, const std::string &place, int threads) const {
@@ -126,7 +144,8 @@ class Opcheck {
       }
       if (options_.row >= function.cases) continue;
       int64_t first = options_.row >= 0 ? options_.row : 0, end = options_.row >= 0 ? options_.row + 1 : function.cases;
-      for (int64_t row = first; row < end; row += options_.every) check_case(function, function.problem(row), "--case " + std::to_string(row));
+      for (int64_t row = first; row < end; row += options_.every)
+        if (mine()) check_case(function, function.problem(row), "--case " + std::to_string(row));
     }
   }
 
@@ -149,7 +168,8 @@ class Opcheck {
 
   void check_sessions() {
     if (options_.row >= 0) return check_session(options_.row);
-    for (int64_t row = 0; row < kSessionCases; row += options_.every) check_session(row);
+    for (int64_t row = 0; row < kSessionCases; row += options_.every)
+      if (mine()) check_session(row);
   }
 
   void check_integers(int64_t row) {
@@ -166,19 +186,21 @@ class Opcheck {
 
   void check_all_integers() {
     if (options_.row >= 0) return check_integers(options_.row);
-    for (int64_t row = 0; row < kIntegerCases; row += options_.every) check_integers(row);
+    for (int64_t row = 0; row < kIntegerCases; row += options_.every)
+      if (mine()) check_integers(row);
   }
 
   void check_all_refusals() {
     std::string place = options_.isa.empty() ? places_.all().front().name : options_.isa;
     for (const Function &function : functions_) {
+      if (!mine()) continue;
       report_.progress("refusals of " + function.name);
       if (function.narrow) check_narrow_refused(place, function);
       if (!function.composed && !function.narrow) check_refusals(places_, place, function, options_.seed, report_);
     }
     segnas_context *context = places_.context(place, 1);
-    if (wants_op("session") && segnas_context_precision(context, SEGNAS_PRECISION_F32)) check_session_refusals(places_, place, options_.seed, report_);
-    if (wants_op("integers") && segnas_context_precision(context, SEGNAS_PRECISION_INT8)) check_integer_refusals(places_, place, options_.seed, report_);
+    if (wants_op("session") && segnas_context_precision(context, SEGNAS_PRECISION_F32) && mine()) check_session_refusals(places_, place, options_.seed, report_);
+    if (wants_op("integers") && segnas_context_precision(context, SEGNAS_PRECISION_INT8) && mine()) check_integer_refusals(places_, place, options_.seed, report_);
   }
 
   // The CPU keeps activations in float32, and says so.
@@ -224,6 +246,8 @@ class Opcheck {
   Report report_;
   SupportMatrix support_;
   std::vector<Function> functions_;
+  Share share_;
+  int64_t piece_ = 0;
 };
 
 int run(int count, char **words) {
@@ -233,12 +257,20 @@ int run(int count, char **words) {
       std::fputs(kUsage, stdout);
       return 0;
     }
+    // A share has contexts, and their threads, of its own: they begin before there are any.
+    const Shares shares(options.list || options.fuzz_seconds > 0 ? 1 : options.jobs, [&](const Share &share) {
+      Opcheck opcheck(options);
+      opcheck.run(share);
+      return opcheck.found();
+    });
     Opcheck opcheck(options);
     if (options.list) {
       opcheck.list();
       return 0;
     }
-    return opcheck.run();
+    opcheck.run(shares.own());
+    shares.collect([&](const std::string &found) { opcheck.add(found); }, [&](const std::string &what) { opcheck.lost(what); });
+    return opcheck.finish();
   } catch (const std::invalid_argument &error) {
     std::fprintf(stderr, "opcheck: %s\n", error.what());
     return 2;

@@ -48,6 +48,7 @@ const char kUsage[] =
     "  --op NAME       an op (dwconv), a function (dwconv_forward) or session\n"
     "  --case N        one row of the case table\n"
     "  --every N       each Nth row alone, where time is short\n"
+    "  --jobs N        processes that share the cases (1)\n"
     "  --draw N        one case drawn from that number, as --fuzz does\n"
     "  --isa NAME      scalar, avx2, avx512, neon or wide (the 16-lane tiles in plain C++)\n"
     "  --threads N     1, 2 or 3\n"
@@ -66,6 +67,7 @@ Options parse_options(int count, char **words) {
       {"--op", [&](const std::string &, const std::string &v) { options.op = v; }},
       {"--case", [&](const std::string &n, const std::string &v) { options.row = whole(n, v); }},
       {"--every", [&](const std::string &n, const std::string &v) { options.every = std::max<int64_t>(1, whole(n, v)); }},
+      {"--jobs", [&](const std::string &n, const std::string &v) { options.jobs = std::max<int64_t>(1, whole(n, v)); }},
       {"--draw", [&](const std::string &n, const std::string &v) { options.draw = whole(n, v); }},
       {"--isa", [&](const std::string &n, const std::string &v) { options.isa = one_of(n, v, {"scalar", "avx2", "avx512", "neon", "wide"}); }},
       {"--threads", [&](const std::string &n, const std::string &v) { options.threads = std::stoi(one_of(n, v, {"1", "2", "3"})); }},

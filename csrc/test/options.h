@@ -9,6 +9,7 @@ struct Options {
   std::string op;     // a folder of csrc/ops, a function without its prefix, or "session"; "": all
   int64_t row = -1;   // of the case table; -1: all
   int64_t every = 1;  // of all rows, each so manieth
+  int64_t jobs = 1;   // processes
   int64_t draw = -1;  // the number of a drawn case; -1: the table's
   std::string isa;    // "": all
   int threads = 0;    // 0: 1, 2 and 3

@@ -1,6 +1,7 @@
 #include "report.h"
 
 #include <cstdio>
+#include <sstream>
 
 namespace segnas::check {
 
@@ -18,6 +19,31 @@ void Report::fail(const std::string &group, const std::string &what, const std::
 
 void Report::progress(const std::string &text) {
   if (progress_) std::fprintf(stderr, "\r\033[K%s", text.c_str());
+}
+
+std::string Report::text() const {
+  std::ostringstream text;
+  for (const std::string &group : order_) {
+    const Count &count = counts_.at(group);
+    text << group << ' ' << count.passed << ' ' << count.failed << ' ' << count.skipped << ' ' << count.reason << '\n';
+  }
+  return text.str();
+}
+
+void Report::add(const std::string &text) {
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string group;
+    Count more;
+    words >> group >> more.passed >> more.failed >> more.skipped >> std::ws;
+    std::getline(words, more.reason);
+    Count &count = at(group);
+    count.passed += more.passed;
+    count.failed += more.failed;
+    count.skipped += more.skipped;
+    if (more.skipped) count.reason = more.reason;
+  }
 }
 
 int Report::finish() {

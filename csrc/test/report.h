@@ -19,6 +19,9 @@ class Report {
   }
   // One line on stderr when it is a terminal.
   void progress(const std::string &text);
+  // Counts as text, a line a group, and their addition to these: how shares of a run come together.
+  std::string text() const;
+  void add(const std::string &text);
   // Counts per group, then "N passed, N failed, N skipped". Returns the exit status.
   int finish();
 

@@ -14,6 +14,22 @@ void SupportMatrix::record(const std::string &function, const std::string &place
   if (supported) supported_[function].insert(place);
 }
 
+std::string SupportMatrix::text() const {
+  std::ostringstream text;
+  for (const auto &[function, places] : ran_)
+    for (const std::string &place : places) {
+      auto works = supported_.find(function);
+      text << function << ' ' << place << ' ' << (works != supported_.end() && works->second.count(place)) << '\n';
+    }
+  return text.str();
+}
+
+void SupportMatrix::add(const std::string &text) {
+  std::istringstream words(text);
+  std::string function, place;
+  for (bool supported; words >> function >> place >> supported;) record(function, place, supported);
+}
+
 SupportMatrix::Cells SupportMatrix::read(const std::string &golden_file) {
   Cells cells;
   std::ifstream file(golden_file);

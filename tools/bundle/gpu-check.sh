@@ -39,8 +39,8 @@ step_devices() {
   bin/devices --device "$device" >/dev/null && note "$(last_of '^segnas ' | sed 's/;.*//')"
 }
 step_nvml() { bin/driver.test -test.v -test.run TestOpen_TheReal && note "$(last_of 'driver_test.go' | sed 's/.*driver_test.go:[0-9]*: //')"; }
-step_opcheck_cpu() { bin/opcheck --support support.golden && note "$(last_of ' passed, ')"; }
-step_opcheck() { bin/opcheck --backend "${device%%:*}" && note "$(last_of ' passed, ')"; }
+step_opcheck_cpu() { bin/opcheck --jobs "$(nproc)" --support support.golden && note "$(last_of ' passed, ')"; }
+step_opcheck() { bin/opcheck --jobs "$(nproc)" --backend "${device%%:*}" && note "$(last_of ' passed, ')"; }
 
 sanitizer() {
   command -v compute-sanitizer >/dev/null || { skip "there is no compute-sanitizer on PATH (it comes with the toolkit)"; return; }
