@@ -26,7 +26,8 @@
 // # Verification
 //
 // Verify trusts nothing of the above: a decoder that refuses what it does not know, and an interpreter of ONNX's definitions in double
-// precision with nothing of libsegnas in it, compute the file's answer to a random picture, and the library's session must agree.
+// precision with nothing of libsegnas in it, compute the file's answer to a random picture, and the library's session must agree. In integers
+// they are compared byte by byte, one value after another.
 //
 // # Encoding
 //
