@@ -22,7 +22,7 @@ SEED = 1
 INFERENCE_CLASSES = 19
 TRAINING_CLASSES = 11
 TRAINING_BATCH, TRAINING_SIZE = 8, (360, 480)
-PRECISIONS = ["fp32", "fp32-avx2", "bf16", "fp16", "int8"]  # fp32-avx2 is ours alone, fp16 is for GPUs; int8 is run by those who offer it
+PRECISIONS = ["fp32", "fp32-avx2", "bf16", "fp16", "int8", "int8-own"]  # fp32-avx2 is ours alone, fp16 is for GPUs, int8-own is a peer's own quantisation
 OURS = "segnas"
 
 # glibc gives large blocks back to the system at once and pays for their pages again in the next run; with these it keeps them.
@@ -54,7 +54,7 @@ class Group:
         return {
             "work": "train" if train else "infer", "arch": ARCH, "seed": SEED, "threads": self.threads, "output": self.work,
             "classes": TRAINING_CLASSES if train else INFERENCE_CLASSES, "batch": TRAINING_BATCH if train else 1,
-            "height": self.size[0], "width": self.size[1],
+            "height": self.size[0], "width": self.size[1], "node_by_node": False,
         }
 
 
@@ -85,10 +85,12 @@ class Bench:
             job["labels"], job["weights"] = str(labels), str(weights)
             job["recipe"] = self.ours.ask(job | {"do": "parameters", "path": str(weights)})
         else:
-            model = self.folder / f"{name}-{group.work}.onnx"
-            if not model.exists():
-                self.ours.ask(job | {"do": "export", "path": str(model)})
-            job["model"] = str(model)
+            job["models"] = {}
+            for precision in ("fp32", "int8"):
+                model = self.folder / f"{name}-{group.work}-{precision}.onnx"
+                if not model.exists():
+                    self.ours.ask(job | {"do": "export", "path": str(model), "precision": precision})
+                job["models"][precision] = str(model)
         return job
 
     def start(self, name, environment, group):
@@ -108,10 +110,12 @@ class Bench:
             if "skip" not in about and "error" not in about:
                 self.versions[name] = about["version"]
                 if precision not in about["precisions"]:
-                    if name == OURS and precision not in ("int8", "fp16"):
+                    if name == OURS and precision not in ("int8-own", "fp16"):
                         self.skip(f"{name} {precision}", "has no " + precision)
                     worker.quit()
                     return None
+                if "models" in job:
+                    job = job | {"model": job["models"]["int8" if precision == "int8" else "fp32"]}
                 reply = worker.ask(job | {"do": "load", "precision": precision})
             if "skip" in reply or "error" in reply:
                 self.skip(name if reply is about else f"{name} {precision}", reply.get("skip") or reply["error"])
@@ -130,12 +134,12 @@ class Bench:
             self.say(f"  skipped {who}: {reason}")
         self.skipped[who] = reason
 
-    def reference(self, group, job):
-        """The logits that label maps are checked with, by a runtime that is not ours where there is one."""
+    def reference(self, group, precision):
+        """The logits of fp32 or int8 that answers are checked with, by a runtime that is not ours where there is one."""
         logits = Group("logits", group.size, group.threads)
-        job = self.files(logits) | {"device": "cpu"}
+        job = self.files(logits) | {"device": "cpu", "node_by_node": precision == "int8"}
         for name in ("onnxruntime", "openvino", OURS):
-            worker = None if name in self.skipped else self.load(name, {}, "fp32", logits, job)
+            worker = None if name in self.skipped else self.load(name, {}, precision, logits, job)
             if worker:
                 worker.quit()
                 return worker.answer
@@ -159,9 +163,12 @@ class Bench:
                         self.say(f"  {name} {precision}: {worker.variant} ({time.perf_counter() - began:.1f} s)")
             if not any(w.name == OURS for w in workers):
                 raise SystemExit("bench-peers: nothing of segnas to compare with: choose PRECISIONS that it has")
-            reference = None if group.work == "train" else self.reference(group, job)
+            references = {}
             for worker in workers:
-                worker.agreement, fine = answers.check(group.work, worker, workers, reference)
+                network = "int8" if worker.precision == "int8" else "fp32"
+                if group.work != "train" and network not in references:
+                    references[network] = self.reference(group, network)
+                worker.agreement, fine = answers.check(group.work, worker, workers, references.get(network))
                 if not fine:
                     self.wrong.append(f"{group}: {worker.name} {worker.precision}: {worker.agreement}")
                     self.say(f"  WRONG {worker.name} {worker.precision}: {worker.agreement}")

@@ -216,19 +216,24 @@ func (t *Tensor) unmarshal(data []byte) error {
 	if err != nil {
 		return err
 	}
-	size := map[ElementType]int{Float: 4, Int64: 8}[t.Type]
+	size := elementBytes[t.Type]
 	if size == 0 {
-		return fmt.Errorf("constant %.100q has the element type %d; float32 (%d) and int64 (%d) are understood", t.Name, t.Type, Float, Int64)
+		return fmt.Errorf("constant %.100q has the element type %d; float32 (%d), uint8 (%d), int8 (%d) and int64 (%d) are understood", t.Name, t.Type, Float, Uint8, Int8, Int64)
 	}
 	n, err := elements(t.Shape)
 	if err != nil || n*size != len(raw) {
 		return fmt.Errorf("constant %.100q of shape %v has %d bytes", t.Name, t.Shape, len(raw))
 	}
 	for i := 0; i < len(raw); i += size {
-		if t.Type == Float {
+		switch t.Type {
+		case Float:
 			t.Floats = append(t.Floats, math.Float32frombits(binary.LittleEndian.Uint32(raw[i:])))
-		} else {
+		case Int64:
 			t.Ints = append(t.Ints, int64(binary.LittleEndian.Uint64(raw[i:])))
+		case Int8:
+			t.Ints = append(t.Ints, int64(int8(raw[i])))
+		case Uint8:
+			t.Ints = append(t.Ints, int64(raw[i]))
 		}
 	}
 	return nil

@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// tiny is a model with every kind of node, in under a kilobyte.
+// tiny is a model with every kind of node of networks in floating point, in under a kilobyte.
 func tiny() *Model {
 	return &Model{
 		Producer: "segnas", Version: "0", Doc: "tiny", Metadata: []Property{{"a", "b"}},
@@ -36,6 +36,29 @@ func tiny() *Model {
 	}
 }
 
+// tinyIntegers is tiny with a convolution of integers of 4 bits, every kind of node of such networks.
+func tinyIntegers() *Model {
+	m := tiny()
+	g := &m.Graph
+	g.Nodes = append([]Node{
+		{Name: "q", Op: "QuantizeLinear", Inputs: []string{"x", "step", "zero"}, Output: "q"},
+		{Name: "k", Op: "Clip", Inputs: []string{"q", "low", "high"}, Output: "k"},
+		{Name: "d", Op: "DequantizeLinear", Inputs: []string{"k", "step", "zero"}, Output: "d"},
+		{Name: "w", Op: "DequantizeLinear", Inputs: []string{"levels", "steps", "zeros"}, Output: "w", Attributes: []Attribute{integer("axis", 0)}},
+	}, g.Nodes...)
+	g.Nodes[4].Inputs[0] = "d"
+	g.Nodes[7].Attributes = nearestNeighbour
+	g.Weights = append(g.Weights[1:],
+		Tensor{Name: "levels", Type: Int8, Shape: []int64{2, 3, 1, 1}, Ints: []int64{7, -7, 0, 1, 2, 3}},
+		Tensor{Name: "steps", Type: Float, Shape: []int64{2}, Floats: []float32{0.5, 2}},
+		Tensor{Name: "zeros", Type: Int8, Shape: []int64{2}, Ints: []int64{0, 0}},
+		Tensor{Name: "step", Type: Float, Floats: []float32{0.25}},
+		Tensor{Name: "zero", Type: Uint8, Ints: []int64{128}},
+		Tensor{Name: "low", Type: Uint8, Ints: []int64{121}},
+		Tensor{Name: "high", Type: Uint8, Ints: []int64{135}})
+	return m
+}
+
 // understood reads a file and plans it.
 func understood(file []byte) (*Model, error) {
 	m, err := Unmarshal(file)
@@ -46,13 +69,15 @@ func understood(file []byte) (*Model, error) {
 }
 
 func TestUnmarshal_EveryTruncationIsRefused(t *testing.T) {
-	file := tiny().Marshal()
-	if _, err := understood(file); err != nil {
-		t.Fatal(err)
-	}
-	for n := range file {
-		if _, err := understood(file[:n]); !misuse.Is(err) || strings.Contains(err.Error(), "\n") {
-			t.Fatalf("%d of %d bytes: %v", n, len(file), err)
+	for _, m := range []*Model{tiny(), tinyIntegers()} {
+		file := m.Marshal()
+		if _, err := understood(file); err != nil {
+			t.Fatal(err)
+		}
+		for n := range file {
+			if _, err := understood(file[:n]); !misuse.Is(err) || strings.Contains(err.Error(), "\n") {
+				t.Fatalf("%d of %d bytes: %v", n, len(file), err)
+			}
 		}
 	}
 }
@@ -110,6 +135,7 @@ func FuzzUnmarshal(f *testing.F) {
 	file := tiny().Marshal()
 	f.Add(file)
 	f.Add(file[:len(file)/2])
+	f.Add(tinyIntegers().Marshal())
 	f.Add([]byte{})
 	f.Add([]byte{8, 8, 58, 2, 10, 0})
 	f.Fuzz(func(t *testing.T, file []byte) {

@@ -12,6 +12,19 @@
 // named by their place, such as stage1.block2.expand, and the tensor that a node makes has the node's name, but for the output. Constants
 // are NAME.weight, NAME.bias and NAME.sizes.
 //
+// # Networks in integers
+//
+// A network with bit widths is written in the way that runtimes know as QDQ: its numbers are float32, but QuantizeLinear and DequantizeLinear stand
+// before each convolution in integers, with the network's own clips, and a runtime may compute what lies between them in integers.
+//
+//	NAME.weight.levels  int8: the multiples of a step for each output channel, NAME.weight.scale, which batch norm is folded into
+//	NAME.input.bytes    uint8: what NAME reads, in multiples of one step, NAME.input.scale, plus 0 behind a ReLU and 128 elsewhere
+//
+// What fewer than 8 bits do not have, and the byte of -128 steps, which no range has, is cut off by a Clip of bytes, NAME.input.range. Biases are float32. A
+// shortcut adds what its block's first convolution reads, and the context branch is upsampled to its nearest neighbours: Resize with half_pixel coordinates
+// and round_prefer_ceil. testdata/run_onnx.py compares a file in ONNX Runtime with tools/segment. There, on x86-64 without VNNI, the session option
+// session.x64quantprecision should be 1: else sums of products of bytes saturate in 16 bits.
+//
 // # Layouts
 //
 // libsegnas keeps N,H,W,C, ONNX wants N,C,H,W, so weights are laid out anew:
@@ -26,7 +39,8 @@
 // # Verification
 //
 // Verify trusts nothing of the above: a decoder that refuses what it does not know, and an interpreter of ONNX's definitions in double
-// precision with nothing of libsegnas in it, compute the file's answer to a random picture, and the library's session must agree.
+// precision with nothing of libsegnas in it, compute the file's answer to a random picture, and the library's session must agree. In integers
+// they are compared byte by byte, one value after another.
 //
 // # Encoding
 //

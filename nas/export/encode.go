@@ -54,6 +54,9 @@ const (
 	dimValue   protowire.Number = 1
 )
 
+// elementBytes is the size of an element.
+var elementBytes = map[ElementType]int{Float: 4, Uint8: 1, Int8: 1, Int64: 8}
+
 // message is a message under construction. Repeated numbers are written one by one, as onnx.proto (proto2) has them.
 type message []byte
 
@@ -144,12 +147,16 @@ func (t *Tensor) marshal() []byte {
 	out.integers(tensorDim, t.Shape)
 	out.integer(tensorType, int64(t.Type))
 	out.text(tensorName, t.Name)
-	raw := make([]byte, 0, 4*len(t.Floats)+8*len(t.Ints)) // little endian, whatever the machine
+	raw := make([]byte, 0, 4*len(t.Floats)+elementBytes[t.Type]*len(t.Ints)) // little endian, whatever the machine
 	for _, v := range t.Floats {
 		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(v))
 	}
 	for _, v := range t.Ints {
-		raw = binary.LittleEndian.AppendUint64(raw, uint64(v))
+		if t.Type == Int64 {
+			raw = binary.LittleEndian.AppendUint64(raw, uint64(v))
+		} else {
+			raw = append(raw, byte(v))
+		}
 	}
 	out.bytes(tensorRaw, raw)
 	return out

@@ -2,6 +2,7 @@ package export
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 
 	"github.com/segnas/segnas/gobind"
@@ -54,8 +55,12 @@ func Build(n Network, about About, o Options) (*Model, error) {
 	default:
 		return nil, misuse.Errorf("output %q is not known; there are %s and %s", o.Output, Labels, Logits)
 	}
-	l := lowering{batch: int64(o.Batch), values: []value{{InputName, pictureChannels, int64(o.Height), int64(o.Width)}}}
+	l := lowering{batch: int64(o.Batch), values: []value{{InputName, pictureChannels, int64(o.Height), int64(o.Width)}}, bytes: map[int]string{}}
 	for i, layer := range layers {
+		if i > 0 && reflect.DeepEqual(layer, layers[i-1]) { // for a reader that rounds it otherwise: here both read one value
+			l.values = append(l.values, l.values[i])
+			continue
+		}
 		if err := l.layer(layer, n.Names[i]); err != nil {
 			return nil, err
 		}
@@ -80,12 +85,14 @@ type value struct {
 // lowering turns layers into nodes. A node's output has the node's name.
 type lowering struct {
 	batch  int64
-	values []value // by number, as in gobind.Layer
+	values []value        // by number, as in gobind.Layer
+	bytes  map[int]string // of values that layers in integers read, what they read
 	graph  Graph
 }
 
 func (l *lowering) layer(layer gobind.Layer, name string) error {
 	x := l.values[layer.Input]
+	x.name = l.rounded(layer, name)
 	y := x
 	switch layer.Kind {
 	case gobind.LayerConv3x3:
@@ -97,16 +104,19 @@ func (l *lowering) layer(layer gobind.Layer, name string) error {
 		y.channels = int64(layer.Channels)
 		y = l.conv(x, y, name, pointwiseKernel, 1, 1, layer)
 		if layer.Input2 >= 0 {
-			y.name = l.node(name+".add", "Add", []string{y.name, l.values[layer.Input2].name})
+			y.name = l.node(name+".add", "Add", []string{y.name, l.added(layer)})
 		}
-	case gobind.LayerUpsampleAdd:
-		to := l.values[layer.Input2]
-		y.name = l.resize(x, name, to.h, to.w)
+	case gobind.LayerUpsampleAdd, gobind.LayerNearestAdd:
+		to, how := l.values[layer.Input2], bilinear
+		if layer.Kind == gobind.LayerNearestAdd {
+			how = nearestNeighbour
+		}
+		y.name = l.resize(x, name, to.h, to.w, how)
 		y.name = l.node(name+".add", "Add", []string{y.name, to.name})
 		y.h, y.w = to.h, to.w
 	case gobind.LayerLabels:
 		y.h, y.w = l.values[0].h, l.values[0].w
-		y.name = l.resize(x, name+".upsample", y.h, y.w)
+		y.name = l.resize(x, name+".upsample", y.h, y.w, bilinear)
 		y.name = l.node(name+".argmax", "ArgMax", []string{y.name}, integer("axis", 1), integer("keepdims", 0))
 		y.name = l.node(name, "Cast", []string{y.name}, integer("to", int64(Uint8)))
 	default:
@@ -129,11 +139,11 @@ func (l *lowering) node(name, op string, inputs []string, attributes ...Attribut
 func (l *lowering) conv(x, y value, name string, kernel, stride int, group int64, layer gobind.Layer) value {
 	k, s := int64(kernel), int64(stride)
 	perGroup := x.channels / group
-	weight := Tensor{Name: name + ".weight", Type: Float, Shape: []int64{y.channels, perGroup, k, k}, Floats: transposed(layer.Weights, int(y.channels), int(perGroup))}
-	bias := Tensor{Name: name + ".bias", Type: Float, Shape: []int64{y.channels}, Floats: slices.Clone(layer.Bias)}
-	l.graph.Weights = append(l.graph.Weights, weight, bias)
+	weight := l.weight(Tensor{Name: name + ".weight", Type: Float, Shape: []int64{y.channels, perGroup, k, k},
+		Floats: transposed(layer.Weights, int(y.channels), int(perGroup))}, layer)
+	bias := l.constant(Tensor{Name: name + ".bias", Type: Float, Shape: []int64{y.channels}, Floats: slices.Clone(layer.Bias)})
 	pad := k / 2
-	y.name = l.node(name, "Conv", []string{x.name, weight.Name, bias.Name},
+	y.name = l.node(name, "Conv", []string{x.name, weight, bias},
 		integers("kernel_shape", k, k), integers("strides", s, s), integers("pads", pad, pad, pad, pad), integer("group", group))
 	y.h, y.w = (x.h-1)/s+1, (x.w-1)/s+1
 	return y
@@ -153,12 +163,16 @@ func transposed(weights []float32, out, in int) []float32 {
 	return t
 }
 
-// resize adds a bilinear resizing to a given size and returns the name of its output. roi and scales are left out.
-func (l *lowering) resize(x value, name string, h, w int64) string {
-	sizes := Tensor{Name: name + ".sizes", Type: Int64, Shape: []int64{4}, Ints: []int64{l.batch, x.channels, h, w}}
-	l.graph.Weights = append(l.graph.Weights, sizes)
-	return l.node(name, "Resize", []string{x.name, "", "", sizes.Name},
-		text("mode", "linear"), text("coordinate_transformation_mode", "half_pixel"))
+// The ways to resize, as attributes.
+var (
+	bilinear         = []Attribute{text("mode", "linear"), text("coordinate_transformation_mode", "half_pixel")}
+	nearestNeighbour = []Attribute{text("mode", "nearest"), text("coordinate_transformation_mode", "half_pixel"), text("nearest_mode", halfUp)}
+)
+
+// resize adds a resizing to a given size and returns the name of its output. roi and scales are left out.
+func (l *lowering) resize(x value, name string, h, w int64, how []Attribute) string {
+	sizes := l.constant(Tensor{Name: name + ".sizes", Type: Int64, Shape: []int64{4}, Ints: []int64{l.batch, x.channels, h, w}})
+	return l.node(name, "Resize", []string{x.name, "", "", sizes}, how...)
 }
 
 // finish names the graph and its ends. The last node's output takes the name of what it is.

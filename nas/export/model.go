@@ -14,6 +14,7 @@ type ElementType int32
 const (
 	Float ElementType = 1
 	Uint8 ElementType = 2
+	Int8  ElementType = 3
 	Int64 ElementType = 7
 )
 
@@ -71,7 +72,7 @@ type Value struct {
 	Shape []int64
 }
 
-// Tensor is a constant: Floats or Ints, by Type (Float or Int64), row-major.
+// Tensor is a constant: Floats, or Ints of the other types, row-major. Shape is empty for a single number.
 type Tensor struct {
 	Name   string
 	Type   ElementType

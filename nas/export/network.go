@@ -3,9 +3,9 @@ package export
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/segnas/segnas/gobind"
-	"github.com/segnas/segnas/nas/misuse"
 	"github.com/segnas/segnas/nas/space"
 	"github.com/segnas/segnas/nas/supernet"
 )
@@ -17,16 +17,21 @@ type Network struct {
 	Names  []string // of each layer, such as stage1.block2.expand
 }
 
+// precision is what sessions run the network in.
+func (n Network) precision() gobind.Precision {
+	if n.Arch.IsQuantised() {
+		return gobind.Int8
+	}
+	return gobind.Float32
+}
+
 // Of returns a network as it is deployed, batch norm folded. Its layers are named like the parameters that they came from.
 func Of(model *supernet.Plain) (Network, error) {
-	if model.Arch().IsQuantised() {
-		return Network{}, misuse.Errorf("%v has bit widths; an ONNX file holds a network in floating point, and segnas itself runs this one, with --precision int8", model.Arch())
-	}
 	layers, err := model.Layers()
 	if err != nil {
 		return Network{}, err
 	}
-	names, err := layerNames(model.Network().Ops(model.Arch(), 1, 1), layers)
+	names, err := layerNames(model.Network().Ops(model.Arch(), 1, 1), layers, model.Arch().IsQuantised())
 	return Network{model.Arch(), layers, names}, err
 }
 
@@ -40,10 +45,14 @@ var parts = map[space.Kind][]string{
 }
 
 // layerNames joins the names of the operations, which are the layers' timing groups, with those of their parts.
-func layerNames(ops []space.Op, layers []gobind.Layer) ([]string, error) {
+func layerNames(ops []space.Op, layers []gobind.Layer, quantised bool) ([]string, error) {
 	var names []string
 	for i, op := range ops {
-		for _, part := range parts[op.Kind] {
+		parts := parts[op.Kind]
+		if quantised && op.Kind == space.Stem { // its last layer is there twice, for two readers that round it differently
+			parts = append(slices.Clone(parts), parts[len(parts)-1])
+		}
+		for _, part := range parts {
 			if len(names) == len(layers) || layers[len(names)].Group != i {
 				return nil, fmt.Errorf("%s has no layer %s: layers and operations do not agree", op.Name, part)
 			}

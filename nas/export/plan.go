@@ -34,7 +34,7 @@ type step struct {
 	kernel kernel
 }
 
-// kernel computes a node's output, in pieces that are spread over goroutines.
+// kernel computes a node's output, in pieces that are spread over goroutines. A node without one makes a constant.
 type kernel func(out []float64, in [][]float64)
 
 // planner knows the values made so far.
@@ -64,10 +64,13 @@ func newPlan(m *Model) (*plan, error) {
 		if err != nil {
 			return nil, misuse.Errorf("node %.100q: %w", g.Nodes[i].Name, err)
 		}
-		out.steps = append(out.steps, s)
-		for _, name := range s.inputs {
-			out.values[name] = i
+		if s.kernel == nil {
+			continue
 		}
+		for _, name := range s.inputs {
+			out.values[name] = len(out.steps)
+		}
+		out.steps = append(out.steps, s)
 	}
 	if p.types[g.Output.Name] != g.Output.Type || !slices.Equal(p.shapes[g.Output.Name], g.Output.Shape) {
 		return nil, misuse.Errorf("graph output %.100q should have type %d and shape %v; the nodes make type %d and shape %v",
@@ -116,6 +119,7 @@ func (p *planner) node(n *Node) (step, error) {
 	}{
 		"Conv": {3, (*planner).conv}, "Relu": {1, (*planner).relu}, "Add": {2, (*planner).add}, "Resize": {4, (*planner).resize},
 		"ArgMax": {1, (*planner).argMax}, "Cast": {1, (*planner).cast},
+		"QuantizeLinear": {3, (*planner).quantise}, "DequantizeLinear": {3, (*planner).dequantise}, "Clip": {3, (*planner).clip},
 	}
 	op, known := ops[n.Op]
 	if !known || len(n.Inputs) != op.inputs {
@@ -130,6 +134,9 @@ func (p *planner) node(n *Node) (step, error) {
 		return s, err
 	}
 	s.name, s.output = n.Name, n.Output
+	if s.kernel == nil {
+		return s, nil
+	}
 	return s, p.define(n.Output, t, s.shape)
 }
 
@@ -216,6 +223,9 @@ func (p *planner) add(n *Node, _ *settings) (step, ElementType, error) {
 	return step{inputs: n.Inputs, shape: a, kernel: add}, Float, err
 }
 
+// halfUp is how a place between two neighbours is rounded: to the later one.
+const halfUp = "round_prefer_ceil"
+
 func (p *planner) resize(n *Node, set *settings) (step, ElementType, error) {
 	x, err := p.maps(n.Inputs[0])
 	if err != nil {
@@ -229,11 +239,15 @@ func (p *planner) resize(n *Node, set *settings) (step, ElementType, error) {
 	if len(to) != 4 || to[0] != x[0] || to[1] != x[1] || n.Inputs[1] != "" || n.Inputs[2] != "" {
 		return step{}, Float, fmt.Errorf("from %v to %v: pictures and channels stay, and sizes alone are given", x, to)
 	}
-	if mode, at := set.text("mode"), set.text("coordinate_transformation_mode"); mode != "linear" || at != "half_pixel" {
-		return step{}, Float, fmt.Errorf("mode %.40q, %.40q: linear and half_pixel are understood", mode, at)
+	mode, at, rounding := set.text("mode"), set.text("coordinate_transformation_mode"), halfUp
+	kernel := resizing{int(x[2]), int(x[3]), int(to[2]), int(to[3])}.run
+	if mode == "nearest" {
+		kernel, rounding = nearest{int(x[2]), int(x[3]), int(to[2]), int(to[3])}.run, set.text("nearest_mode")
 	}
-	r := resizing{int(x[2]), int(x[3]), int(to[2]), int(to[3])}
-	return step{inputs: n.Inputs[:1], shape: to, kernel: r.run}, Float, nil
+	if (mode != "linear" && mode != "nearest") || at != "half_pixel" || rounding != halfUp {
+		return step{}, Float, fmt.Errorf("mode %.40q, %.40q, %.40q: linear and half_pixel are understood, and nearest with %s", mode, at, rounding, halfUp)
+	}
+	return step{inputs: n.Inputs[:1], shape: to, kernel: kernel}, Float, nil
 }
 
 func (p *planner) argMax(n *Node, set *settings) (step, ElementType, error) {

@@ -15,7 +15,7 @@ const randomHeight, randomWidth = 288, 384
 // NewRandom builds a network that nobody trained, for comparisons with other runtimes: every weight is drawn (He et al. 2015), the batch
 // norms' scales and shifts too, and the running statistics are those of a random picture. So all folded biases differ from zero, and
 // activations are of the size that they have in a trained network, layer after layer: neither denormal nor overflowing, and with about
-// half of the ReLUs at zero.
+// half of the ReLUs at zero. A network with bit widths has its clips fitted to its weights and to that picture.
 func NewRandom(ctx *gobind.Context, net space.Network, a space.Arch, rng *rand.Rand) (*supernet.Plain, error) {
 	model, err := supernet.NewPlain(ctx, net, a, rng)
 	if err != nil {
@@ -58,9 +58,19 @@ func drawNorms(ctx *gobind.Context, model *supernet.Plain, rng *rand.Rand) error
 	if err := gobind.Upload(tape.Stream(), x, picture.pixels); err != nil {
 		return err
 	}
-	model.Forward(tape, tape.Input(x), model.Arch(), nn.Recalibrate(0))
-	if tape.Err() != nil {
-		return tape.Err()
+	if err := supernet.FitWeights(model); err != nil {
+		return err
+	}
+	modes := []nn.Mode{nn.Recalibrate(0)}
+	if model.Arch().IsQuantised() {
+		modes = append([]nn.Mode{nn.Calibrate(0)}, modes...)
+	}
+	for _, mode := range modes {
+		tape.Reset()
+		model.Forward(tape, tape.Input(x), model.Arch(), mode)
+		if tape.Err() != nil {
+			return tape.Err()
+		}
 	}
 	return raiseVariances(tape.Stream(), model)
 }

@@ -13,8 +13,9 @@ import (
 // The reference interpreter: ONNX's definitions as nested loops in double precision. It shares nothing with libsegnas, so that it can bear
 // witness to it.
 
-// run computes the output and the values to keep, by name, for an input [N,C,H,W]. progress, where not nil, hears of every finished step.
-func (p *plan) run(ctx context.Context, input []float64, keep []string, progress func(done, total int)) (map[string][]float64, error) {
+// run computes the output and the values to keep, by name, for an input [N,C,H,W]. before sees, and may change, what goes into each node; progress, where
+// not nil, hears of every finished step.
+func (p *plan) run(ctx context.Context, input []float64, keep []string, before func(name string, in [][]float64) error, progress func(done, total int)) (map[string][]float64, error) {
 	values := map[string][]float64{p.input: input}
 	kept := map[string]bool{p.output: true}
 	for _, name := range keep {
@@ -31,6 +32,9 @@ func (p *plan) run(ctx context.Context, input []float64, keep []string, progress
 		n, err := elements(s.shape)
 		if err != nil {
 			return nil, misuse.Errorf("node %q: %w", s.name, err)
+		}
+		if err := before(s.name, in); err != nil {
+			return nil, err
 		}
 		values[s.output] = make([]float64, n)
 		s.kernel(values[s.output], in)

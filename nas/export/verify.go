@@ -22,7 +22,11 @@ type Verification struct {
 	Pixels int     `json:"pixels"` // 0: the file ends in logits
 	Differ int     `json:"differ"`
 	Gap    float64 `json:"gap"`
-	Agrees bool    `json:"agrees"`
+	// Of a network in integers: the bytes of all values, those that are rounded otherwise, and by how many steps at most.
+	Bytes    int     `json:"bytes,omitempty"`
+	Off      int     `json:"bytes_off,omitempty"`
+	Furthest float64 `json:"furthest,omitempty"`
+	Agrees   bool    `json:"agrees"`
 }
 
 // String says it in one line.
@@ -34,11 +38,14 @@ func (v Verification) String() string {
 	if v.Differ > 0 {
 		text += fmt.Sprintf(", where the two best logits are at most %.2g apart", v.Gap)
 	}
+	if v.Bytes > 0 {
+		text += fmt.Sprintf("; %d of %d bytes are rounded otherwise, by at most %g", v.Off, v.Bytes, v.Furthest)
+	}
 	return text
 }
 
 // Verify reads a file back, computes it in double precision on a random picture, and compares with the network's session: the logits within
-// the bound of rounding, the labels but for ties.
+// the bound of rounding, the labels but for ties, and the bytes of a network in integers but for what falls to the other side.
 func Verify(ctx context.Context, device *gobind.Context, file []byte, n Network, rng *rand.Rand, progress func(done, total int)) (Verification, error) {
 	m, err := Unmarshal(file)
 	if err != nil {
@@ -57,21 +64,23 @@ func Verify(ctx context.Context, device *gobind.Context, file []byte, n Network,
 	if len(p.shape(ends.logits)) != 4 || (ends.labels != "" && len(p.shape(ends.upsampled)) != 4) {
 		return Verification{}, misuse.Errorf("output %q comes from no logits", m.Graph.Output.Name)
 	}
-	session, err := runSession(device, n.Layers, ends.labels != "", input)
+	session, err := runSession(device, n, ends.labels != "", input)
 	if err != nil {
 		return Verification{}, err
 	}
-	values, err := p.run(ctx, input.planes(), []string{ends.logits, ends.upsampled}, progress)
+	bytes := compareBytes(device, n, input)
+	values, err := p.run(ctx, input.planes(), []string{ends.logits, ends.upsampled}, bytes.step, progress)
 	if err != nil {
 		return Verification{}, err
 	}
-	v := Verification{Bound: roundingBound(n.Layers)}
+	v := bytes.of
+	v.Bound = roundingBound(n.Layers)
 	logits := values[ends.logits]
 	if len(logits) != len(session.logits) {
 		return v, fmt.Errorf("the file has %d logits, the session %d", len(logits), len(session.logits))
 	}
 	v.compareLogits(logits, session.logits, p.shape(ends.logits))
-	v.Agrees = v.Error <= v.Bound // false for NaN
+	v.Agrees = bytes.agrees() && v.Error <= v.Bound // false for NaN
 	if ends.labels != "" {
 		if len(values[ends.labels]) != len(session.labels) {
 			return v, fmt.Errorf("the file has %d labels, the session %d", len(values[ends.labels]), len(session.labels))
@@ -121,28 +130,33 @@ type answers struct {
 }
 
 // runSession deploys a network and runs it, for its logits and where wanted for its labels.
-func runSession(device *gobind.Context, layers []gobind.Layer, labels bool, p picture) (a answers, err error) {
+func runSession(device *gobind.Context, n Network, labels bool, p picture) (a answers, err error) {
+	layers, o := n.Layers, gobind.SessionOptions{Precision: n.precision()}
 	head := layers
 	if layers[len(layers)-1].Kind == gobind.LayerLabels {
 		head = layers[:len(layers)-1]
 	}
-	session, err := device.NewSession(head, p.n, p.h, p.w, pictureChannels, gobind.SessionOptions{})
-	if err != nil {
+	if a.logits, err = runFloats(device, head, p, o); err != nil || !labels {
 		return a, err
 	}
-	a.logits = make([]float32, session.OutputBytes()/4)
-	err = session.RunFloat32(p.pixels, a.logits, nil)
-	session.Close()
-	if err != nil || !labels {
-		return a, err
-	}
-	session, err = device.NewSession(layers, p.n, p.h, p.w, pictureChannels, gobind.SessionOptions{})
+	session, err := device.NewSession(layers, p.n, p.h, p.w, pictureChannels, o)
 	if err != nil {
 		return a, err
 	}
 	defer session.Close()
 	a.labels = make([]uint8, session.OutputBytes())
 	return a, session.Run(p.pixels, a.labels, nil)
+}
+
+// runFloats runs a network that ends without labels.
+func runFloats(device *gobind.Context, layers []gobind.Layer, p picture, o gobind.SessionOptions) ([]float32, error) {
+	session, err := device.NewSession(layers, p.n, p.h, p.w, pictureChannels, o)
+	if err != nil {
+		return nil, err
+	}
+	defer session.Close()
+	y := make([]float32, session.OutputBytes()/4)
+	return y, session.RunFloat32(p.pixels, y, nil)
 }
 
 // compareLogits compares reference logits of shape [N,C,h,w] with a session's [N,h,w,C].

@@ -69,10 +69,15 @@ func TestDeployed_NetworksWithBitWidthsRunInIntegers(t *testing.T) {
 	labelled, picture := []string{"--device", "cpu", "--threads", "2", "--out", filepath.Join(out, "labelled")}, filepath.Join(drawFolder(t), "images", "a.png")
 	output(t, Segment, append(slices.Concat(labelled, model), picture)...)
 
+	printed, _ := output(t, Export, append(slices.Clone(model), "--device", "cpu", "--out", filepath.Join(out, "few.onnx"), "--verify", "--json")...)
+	var e Exported
+	if err := json.Unmarshal([]byte(printed), &e); err != nil || e.Verification == nil || !e.Verification.Agrees || e.Verification.Bytes == 0 {
+		t.Errorf("export printed %s (%v)", printed, err)
+	}
+
 	requireMisuse(t, Segment, append(slices.Concat(labelled, model), "--precision", "f32", picture), "deployed with --precision int8")
 	requireMisuse(t, Segment, append(labelled, "--precision", "int8", picture), "is for networks with bit widths")
 	requireMisuse(t, Evaluate, append(on, "--deployed", "--full-size"), "give one of the two")
-	requireMisuse(t, Export, append(slices.Clone(model), "--device", "cpu", "--out", filepath.Join(out, "few.onnx")), "--precision int8")
 	requireMisuse(t, Search, tiny("--precision", "int8"), "give one of [f32 f16 bf16]")
 	requireMisuse(t, Profile, []string{"--precision", "int8"}, "give one of [f32 f16 bf16]")
 }

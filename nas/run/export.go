@@ -143,6 +143,9 @@ func (o *exportOptions) write(ctx context.Context, device *gobind.Context, n exp
 
 // verified reads a file back and compares what it computes with the session. A disagreement is an error.
 func (o *exportOptions) verified(ctx context.Context, device *gobind.Context, n export.Network, path string, progress io.Writer) (*export.Verification, error) {
+	if n.Arch.IsQuantised() && !device.Runs(gobind.Int8) {
+		return nil, misuse.Errorf("--verify: %v has bit widths, and %s has no sessions in integers to compare with; --device cpu has", n.Arch, device.Device())
+	}
 	file, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read back: %w", err)

@@ -16,12 +16,15 @@ import (
 // weightStream tells the weights' random source from others of the same seed.
 const weightStream = 1
 
-// network returns a request's network. Its weights depend on architecture, classes and seed alone, whatever instruction set the
+// network returns a request's network, for int8 with 8 bits throughout. Its weights depend on architecture, classes and seed alone, whatever instruction set the
 // session is capped at: they are made on the machine's best.
 func network(q *request) (export.Network, error) {
 	arch, err := space.Parse(q.Arch)
 	if err != nil {
 		return export.Network{}, err
+	}
+	if lower[q.Precision] == gobind.Int8 {
+		arch = arch.Quantised(space.Bits{W: 8, A: 8})
 	}
 	ctx, err := gobind.NewContext(gobind.Options{})
 	if err != nil {

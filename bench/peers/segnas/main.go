@@ -41,12 +41,12 @@ type request struct {
 type reply map[string]any
 
 // isa caps the instruction set of each precision that this side offers; empty is the machine's best.
-var isa = map[string]string{"fp32": "", "fp32-avx2": "avx2", "bf16": "", "fp16": ""}
+var isa = map[string]string{"fp32": "", "fp32-avx2": "avx2", "bf16": "", "fp16": "", "int8": ""}
 
-var precisions = []string{"fp32", "fp32-avx2", "bf16", "fp16"}
+var precisions = []string{"fp32", "fp32-avx2", "bf16", "fp16", "int8"}
 
 // lower are the precisions below float32.
-var lower = map[string]gobind.Precision{"bf16": gobind.BFloat16, "fp16": gobind.Float16}
+var lower = map[string]gobind.Precision{"bf16": gobind.BFloat16, "fp16": gobind.Float16, "int8": gobind.Int8}
 
 // skip is a job that cannot be done here; its text is the reason.
 type skip string
@@ -150,7 +150,7 @@ func (s *server) load(q *request) (reply, error) {
 	if cap != "" && ctx.ISA() != cap {
 		return nil, skip("this machine has no " + cap)
 	}
-	if p, ok := lower[q.Precision]; ok && (!ctx.Runs(p) || (q.Work == "train" && ctx.Device() == "cpu")) {
+	if p, ok := lower[q.Precision]; ok && (!ctx.Runs(p) || (q.Work == "train" && (ctx.Device() == "cpu" || p == gobind.Int8))) {
 		return nil, skip("has no " + q.Precision + map[bool]string{true: " training", false: ""}[q.Work == "train"] + " on this device")
 	}
 	open := openInference

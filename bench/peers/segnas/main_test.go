@@ -151,6 +151,27 @@ func TestServe_WeightsAreThoseOfEveryPrecision(t *testing.T) {
 	}
 }
 
+// TestServe_IntegersAreWhatIsExported: peers get the network that the session runs.
+func TestServe_IntegersAreWhatIsExported(t *testing.T) {
+	w, q := newWorker(t), job(t, "infer", "logits")
+	w.must("export", q)
+	float := readFile(t, q.Path)
+	q.Precision = "int8"
+	w.must("export", q)
+	integers := readFile(t, q.Path)
+	if strings.Contains(float, "QuantizeLinear") || !strings.Contains(integers, "QuantizeLinear") || len(integers) > len(float)/2 {
+		t.Errorf("files of %d bytes in float32 and of %d in integers", len(float), len(integers))
+	}
+	if logits := loaded(t, "int8"); furthest(logits, loaded(t, "fp32")) == 0 {
+		t.Error("the logits are those of float32")
+	}
+	q = job(t, "train", "train")
+	q.Precision = "int8"
+	if r := w.ask("load", q); r["skip"] == nil {
+		t.Errorf("training in integers: %v", r)
+	}
+}
+
 // loaded returns the logits that a worker gives.
 func loaded(t *testing.T, precision string) []float32 {
 	t.Helper()
@@ -210,8 +231,8 @@ func TestServe_RefusesInOneLine(t *testing.T) {
 	if r := w.ask("answer", q); r["error"] == nil {
 		t.Errorf("an answer before anything is loaded: %v", r)
 	}
-	q.Precision = "int8"
-	if r := w.ask("load", q); r["skip"] != "has no int8" {
+	q.Precision = "int4"
+	if r := w.ask("load", q); r["skip"] != "has no int4" {
 		t.Errorf("a precision that is not there: %v", r)
 	}
 	q.Precision, q.Arch = "fp32", "k3e6"
