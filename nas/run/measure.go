@@ -34,7 +34,7 @@ func (p *pipeline) measure(ctx context.Context, all []*finalNetwork) (*measured,
 	}
 	if n := p.cfg.VerifyNetworks; n > 0 {
 		bar := NewProgress(p.streams.Err, "verify", "turns", 0, 0)
-		v, err := latency.Verify(ctx, p.machine.device(), p.table, p.cfg.Space, n, p.rng(verifyNetworks), measuring(bar, p.cfg.TableRounds))
+		v, err := latency.Verify(ctx, p.machine.device(p.cfg.Space), p.table, p.cfg.Space, n, p.rng(verifyNetworks), measuring(bar, p.cfg.TableRounds))
 		if err != nil {
 			return nil, err
 		}
@@ -49,7 +49,7 @@ func (p *pipeline) timed(ctx context.Context, archs []space.Arch) (*measured, er
 	m := new(measured)
 	bar := NewProgress(p.streams.Err, "measure", "turns", 0, 0)
 	var err error
-	m.Networks, m.Conditions, err = latency.MeasureNetworks(ctx, p.machine.device(), p.table.Setup(), archs, withEnergy(measuring(bar, p.cfg.FinalRounds)))
+	m.Networks, m.Conditions, err = latency.MeasureNetworks(ctx, p.machine.device(p.cfg.Space), p.table.Setup(), archs, withEnergy(measuring(bar, p.cfg.FinalRounds)))
 	if err != nil {
 		return nil, err
 	}
