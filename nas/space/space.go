@@ -221,8 +221,8 @@ func (sp Space) Covering() []Arch {
 	return archs
 }
 
-// mixed returns as many architectures as there are choices. Each place takes another choice in each of them; so networks differ little in what they
-// cost, and no operation is measured beside copies of itself alone.
+// mixed returns as many architectures as there are choices. Each place takes another choice in each of them. A stage's places are one choice apart, so that
+// neighbours in the list, which are measured together, share what they measure; stages are far apart, so that networks differ less in what they cost.
 func (sp Space) mixed(depth [Stages]uint8, choices []Block) []Arch {
 	pairs := sp.BitPairs()
 	archs := make([]Arch, len(choices))
@@ -231,7 +231,7 @@ func (sp Space) mixed(depth [Stages]uint8, choices []Block) []Arch {
 		a.Depth = depth
 		for s, d := range depth {
 			for i := range d {
-				a.Blocks[s][i] = choices[(n+(s*MaxDepth+int(i))*(len(pairs)+1))%len(choices)]
+				a.Blocks[s][i] = choices[(n+int(i)+s*len(choices)/Stages)%len(choices)]
 			}
 		}
 		for part := range a.Outer {
