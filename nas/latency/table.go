@@ -201,8 +201,9 @@ func needed(sp space.Space) []space.Arch {
 // leastRounds are enough for an operation's median: 20 runs.
 const leastRounds = 10
 
-// Effort tells what filling a table of the space takes, whose networks run as they are: how many networks, and how many turns each of them where Options.Rounds are asked for. Bit widths
-// multiply the networks by their square; each gets that much fewer turns as there are widths, but no fewer than leastRounds where so many are asked for.
+// Effort tells how many networks fill a table of the space, and how many turns each of them takes where so many Options.Rounds are asked for. It takes the
+// space as its networks run: Float where they do not run in integers. Widths multiply the networks by the square of their number, and divide the turns by
+// it, down to leastRounds where no fewer are asked for.
 func Effort(sp space.Space, rounds int) (networks, each int) {
 	return len(needed(sp)), max(min(rounds, leastRounds), rounds/max(1, len(sp.Bits)))
 }
