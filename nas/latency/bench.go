@@ -51,8 +51,8 @@ type subject struct {
 
 // subjectOf is the network of an architecture.
 func subjectOf(dev Device, setup Setup, a space.Arch) subject {
-	return subject{a.String(), a, setup.Network.Ops(a, setup.H, setup.W), func(ctx context.Context) (Runner, error) {
-		return dev.Open(ctx, setup.Network, a, setup.H, setup.W, setup.Batch)
+	return subject{a.String(), a, setup.ops(a), func(ctx context.Context) (Runner, error) {
+		return dev.Open(ctx, setup.Network, setup.as(a), setup.H, setup.W, setup.Batch)
 	}}
 }
 
@@ -75,7 +75,7 @@ func newBench(ctx context.Context, dev Device, setup Setup, opt Options) (*bench
 	opt = opt.withDefaults()
 	b := &bench{dev: dev, setup: setup, opt: opt, canary: canary{tolerance: opt.Tolerance}, watch: watchOf(dev)}
 	var err error
-	if b.base, b.perRun, err = b.open(ctx, subjectOf(dev, setup, space.Baseline())); err != nil {
+	if b.base, b.perRun, err = b.open(ctx, subjectOf(dev, setup, setup.canary())); err != nil {
 		return nil, err
 	}
 	return b, nil

@@ -122,7 +122,7 @@ func trueTime(op space.Op) time.Duration {
 func (d *fakeDevice) trueTotal(a space.Arch) (total, searched time.Duration) {
 	s := d.setup()
 	total = d.overhead
-	for _, op := range s.Network.Ops(a, s.H, s.W) {
+	for _, op := range s.ops(a) {
 		total += trueTime(op)
 		if op.Kind == space.MBConv {
 			searched += trueTime(op)

@@ -4,6 +4,9 @@
 // deployed, so that caches are as they will be: a few networks that together hold every operation run in turns, the runs'
 // operations are pooled by key, and a network's latency is the sum of its operations plus an intercept fitted on whole runs.
 //
+// Networks with bit widths run in integers where the setup says so (Integers), and then widths are part of the keys. Elsewhere they are measured and
+// predicted as what they are in floating point.
+//
 // Machines are shared. A canary, the baseline network, runs between the turns: turns beside a slow canary are rejected,
 // counted and repeated, and accepted ones are scaled by the canary's ratio to its quiet level, so that a slow drift of the
 // clock cancels. Table, verification and comparison all use this one estimator. On a GPU whose card can be read, samples taken under
@@ -27,7 +30,7 @@ type Identity struct {
 	CPU     string `json:"cpu"`     // the processor's own name
 	ISA     string `json:"isa"`     // instruction set that the kernels use
 	Threads int    `json:"threads"` // threads of the session
-	// Precision is the session's numbers where they are not float32: "bf16".
+	// Precision is the session's numbers where they are not float32: "bf16", or Integers.
 	Precision string `json:"precision,omitempty"`
 	Library   string `json:"library,omitempty"` // stamp of the library that ran
 	// GPU is the backend's own line on its device, where that is not the CPU, and Card what NVML knows of it, if anything.
@@ -78,6 +81,9 @@ func (id Identity) differs(other Identity) error {
 	return nil
 }
 
+// Integers is the Precision of a device that runs networks with bit widths in integers, and those without in float32.
+const Integers = "int8"
+
 // Setup is everything that a measured time depends on beside the architecture.
 type Setup struct {
 	Identity Identity      `json:"identity"`
@@ -86,6 +92,28 @@ type Setup struct {
 	W        int           `json:"w"` // picture width in pixels
 	Batch    int           `json:"batch"`
 }
+
+// networks returns the space as its networks run: in floating point but in a setup of integers.
+func (s Setup) networks(sp space.Space) space.Space {
+	if s.Identity.Precision == Integers {
+		return sp
+	}
+	return sp.Float()
+}
+
+// as returns an architecture as it runs.
+func (s Setup) as(a space.Arch) space.Arch {
+	if s.Identity.Precision == Integers {
+		return a
+	}
+	return a.Float()
+}
+
+// ops returns the operations of an architecture as it runs.
+func (s Setup) ops(a space.Arch) []space.Op { return s.Network.Ops(s.as(a), s.H, s.W) }
+
+// canary is the architecture whose time tells how quiet the machine is: the baseline, in a setup of integers with 8 bits throughout.
+func (s Setup) canary() space.Arch { return s.as(space.Baseline().Quantised(space.Bits{W: 8, A: 8})) }
 
 // Sample is one run of a network. A device with a clock of its own stamps by that: on a GPU, Total is the time from the event ahead of
 // the first operation to that behind the last, and Ops are the times between the events at their ends, so that launching is in neither.
@@ -97,7 +125,8 @@ type Sample struct {
 // Device opens deployed networks.
 type Device interface {
 	Identity() Identity
-	// Open makes a network of architecture a ready to run on pictures of h x w pixels, batch at a time.
+	// Open makes a network of architecture a ready to run on pictures of h x w pixels, batch at a time. It has bit widths only where the
+	// identity's precision is Integers.
 	Open(ctx context.Context, net space.Network, a space.Arch, h, w, batch int) (Runner, error)
 }
 

@@ -39,8 +39,11 @@ type ofaRow struct {
 }
 
 // ExportOFA returns the table in once-for-all's form. A mean there is the median here, at the predictor's canary level, and a variance is that
-// of a normal distribution with the quartiles here.
+// of a normal distribution with the quartiles here. A table of integers is misuse: rows of that form have no bit widths.
 func (t *Table) ExportOFA() ([]byte, error) {
+	if t.setup.Identity.Precision == Integers {
+		return nil, misuse.Errorf("latency table %s is of networks with bit widths, which once-for-all's tables have no words for", t.path)
+	}
 	p, err := t.Predictor()
 	if err != nil {
 		return nil, err

@@ -71,7 +71,7 @@ func (p *Predictor) fit(t *Table) error {
 
 // sum adds up the operations of a network, and of its searched blocks, in nanoseconds.
 func (p *Predictor) sum(a space.Arch) (all, searched float64, err error) {
-	for _, op := range p.setup.Network.Ops(a, p.setup.H, p.setup.W) {
+	for _, op := range p.setup.ops(a) {
 		ns, found := p.ns[op.Key()]
 		if !found {
 			return 0, 0, misuse.Errorf("latency table %s has no entry %q, which network %s needs; run profile to measure it", p.path, op.Key(), a)
@@ -84,7 +84,7 @@ func (p *Predictor) sum(a space.Arch) (all, searched float64, err error) {
 	return all, searched, nil
 }
 
-// Predict returns the latency of a batch in milliseconds. An operation that the table lacks is misuse.
+// Predict returns the latency of a batch in milliseconds, in integers or in floating point as the setup says. An operation that the table lacks is misuse.
 func (p *Predictor) Predict(a space.Arch) (ms float64, err error) {
 	all, _, err := p.sum(a)
 	return (all + p.whole) / 1e6, err

@@ -176,7 +176,7 @@ func (t *Table) hasOp(key string) bool {
 // Missing returns the keys that predicting any network of the space, or the baseline, needs and the table lacks or has stale.
 func (t *Table) Missing(sp space.Space) []string {
 	missing := map[string]bool{}
-	for _, a := range needed(sp) {
+	for _, a := range needed(t.setup.networks(sp)) {
 		for _, key := range t.keys(a) {
 			if !t.hasOp(key) {
 				missing[key] = true
@@ -186,17 +186,30 @@ func (t *Table) Missing(sp space.Space) []string {
 	return slices.Sorted(maps.Keys(missing))
 }
 
-// needed lists the networks that fill a table of the space. The baseline is one of them, in the space or not: limits refer to it.
+// needed lists the networks that fill a table of the space. The baseline is one of them, in the space or not: limits refer to it. With bit widths that is
+// the baseline of the most bits, and the one in floating point stands beside it to be compared with.
 func needed(sp space.Space) []space.Arch {
 	archs := sp.Covering()
-	if base := space.Baseline(); !slices.Contains(archs, base) {
-		archs = append(archs, base)
+	for _, base := range []space.Arch{sp.Widest(space.Baseline()), space.Baseline()} {
+		if !slices.Contains(archs, base) {
+			archs = append(archs, base)
+		}
 	}
 	return archs
 }
 
+// leastRounds are enough for an operation's median: 20 runs.
+const leastRounds = 10
+
+// Effort tells how many networks fill a table of the space, and how many turns each of them takes where so many Options.Rounds are asked for. It takes the
+// space as its networks run: Float where they do not run in integers. Widths multiply the networks by the square of their number, and divide the turns by
+// it, down to leastRounds where no fewer are asked for.
+func Effort(sp space.Space, rounds int) (networks, each int) {
+	return len(needed(sp)), max(min(rounds, leastRounds), rounds/max(1, len(sp.Bits)))
+}
+
 func (t *Table) keys(a space.Arch) []string {
-	ops := t.setup.Network.Ops(a, t.setup.H, t.setup.W)
+	ops := t.setup.ops(a)
 	keys := make([]string, len(ops))
 	for i, op := range ops {
 		keys[i] = op.Key()
@@ -206,7 +219,7 @@ func (t *Table) keys(a space.Arch) []string {
 
 // unmeasured lists the networks that must run to complete the table.
 func (t *Table) unmeasured(sp space.Space) []space.Arch {
-	return slices.DeleteFunc(needed(sp), func(a space.Arch) bool {
+	return slices.DeleteFunc(needed(t.setup.networks(sp)), func(a space.Arch) bool {
 		n, found := t.networks[a]
 		lacks := func(key string) bool { return !t.hasOp(key) }
 		return found && t.fresh(n.Origin) && !slices.ContainsFunc(t.keys(a), lacks)
@@ -216,6 +229,7 @@ func (t *Table) unmeasured(sp space.Space) []space.Arch {
 // Fill measures what Missing names and appends it to the file, a group of networks at a time, so that a kill loses at most the
 // group under way. With nothing missing it measures nothing and returns zero conditions.
 func (t *Table) Fill(ctx context.Context, dev Device, sp space.Space, opt Options) (Conditions, error) {
+	_, opt.Rounds = Effort(t.setup.networks(sp), opt.withDefaults().Rounds)
 	_, cond, err := measureEach(ctx, dev, t.setup, subjectsOf(dev, t.setup, t.unmeasured(sp)), opt, t.append)
 	if err != nil {
 		if t.whole > 0 && !errors.Is(err, context.Canceled) {

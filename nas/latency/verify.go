@@ -52,7 +52,7 @@ func Verify(ctx context.Context, dev Device, t *Table, sp space.Space, n int, rn
 	if err != nil {
 		return Verification{}, err
 	}
-	archs, err := draw(sp, n, rng)
+	archs, err := draw(t.setup.networks(sp), n, rng)
 	if err != nil {
 		return Verification{}, err
 	}
@@ -82,9 +82,8 @@ func Verify(ctx context.Context, dev Device, t *Table, sp space.Space, n int, rn
 	return v, nil
 }
 
-// draw samples n different networks, which differ in more than bit widths: they are measured in floating point.
+// draw samples n different networks.
 func draw(sp space.Space, n int, rng *rand.Rand) ([]space.Arch, error) {
-	sp = sp.Float()
 	if n < 1 || float64(n) > sp.Size() {
 		return nil, misuse.Errorf("verify with %d networks of a space of %.0f: give at least 1 and at most all", n, sp.Size())
 	}

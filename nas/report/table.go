@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ type Row struct {
 	Params      int64   `json:"params,omitempty"`         // learned parameters
 	BitOps      int64   `json:"bit_operations,omitempty"` // of a picture, in a network with bit widths
 	Bytes       int64   `json:"model_bytes,omitempty"`    // of such a network as it is stored
+	Precision   string  `json:"precision,omitempty"`      // of the times: int8 in integers; empty where it is the device's of all
 	PredictedMS float64 `json:"predicted_ms,omitempty"`   // from the latency table
 	MeasuredMS  float64 `json:"measured_ms,omitempty"`    // median
 	Q1MS        float64 `json:"q1_ms,omitempty"`          // quartiles of the measured time
@@ -33,7 +35,7 @@ type Row struct {
 const unknown = "–"
 
 // header of the comparison; cells gives a row's texts in this order.
-var header = []string{"network", "mIoU %", "GMACs", "params M", "G bit ops", "KB", "predicted ms", "measured ms", "quartiles", "FPS", "J/picture", "in limit", "architecture"}
+var header = []string{"network", "mIoU %", "GMACs", "params M", "G bit ops", "KB", "precision", "predicted ms", "measured ms", "quartiles", "FPS", "J/picture", "in limit", "architecture"}
 
 func (r Row) cells() []string {
 	within := unknown
@@ -49,7 +51,7 @@ func (r Row) cells() []string {
 		arch = r.Arch
 	}
 	return []string{
-		r.Name, r.miou(), scaled(r.MACs, 1e9), scaled(r.Params, 1e6), scaled(r.BitOps, 1e9), scaled(r.Bytes, 1e3), significant(r.PredictedMS), significant(r.MeasuredMS), quartiles,
+		r.Name, r.miou(), scaled(r.MACs, 1e9), scaled(r.Params, 1e6), scaled(r.BitOps, 1e9), scaled(r.Bytes, 1e3), cmp.Or(r.Precision, unknown), significant(r.PredictedMS), significant(r.MeasuredMS), quartiles,
 		significant(r.FPS), r.joules(), within, arch,
 	}
 }

@@ -174,7 +174,7 @@ func (p *pipeline) ablate(ctx context.Context, o ablateOptions) (Ablated, error)
 	base := p.cfg
 	result := Ablated{
 		Name: o.ablation.name, Use: o.ablation.use, Data: p.data.Train.Name(), Height: base.Height, Width: base.Width, Preset: base.Preset,
-		Classes: described(p.data.Train.Classes()), Columns: o.ablation.columns, Seeds: o.seeds, Device: p.machine.identity, Folder: p.folder.path,
+		Classes: described(p.data.Train.Classes()), Columns: o.ablation.columns, Seeds: o.seeds, Device: p.machine.measures(base.Space), Folder: p.folder.path,
 	}
 	var variants []variant
 	if variants, result.Notes = o.ablation.here(p); len(variants) == 0 {

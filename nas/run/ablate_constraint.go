@@ -46,8 +46,13 @@ func (p *pipeline) macsLimit() []search.Limit {
 	return []search.Limit{{Name: "macs", Unit: "MACs", Max: base / latencyShare * (1 - p.cfg.Limits.Margin), Cost: macs}}
 }
 
-// timeNetworks measures networks on the pipeline's device, unless the file holds them already.
+// timeNetworks measures networks on the pipeline's device, at the table's level, unless the file holds them already.
 func (p *pipeline) timeNetworks(ctx context.Context, file string, archs []space.Arch) (*measured, error) {
+	return p.timeOnce(file, archs, func() (*measured, error) { return p.timed(ctx, archs) })
+}
+
+// timeOnce measures networks unless the file holds them already.
+func (p *pipeline) timeOnce(file string, archs []space.Arch, measure func() (*measured, error)) (*measured, error) {
 	t := new(measured)
 	path := p.folder.file(file)
 	found, err := finished(path, t)
@@ -60,7 +65,7 @@ func (p *pipeline) timeNetworks(ctx context.Context, file string, archs []space.
 	if found {
 		return t, nil
 	}
-	if t, err = p.timed(ctx, archs); err != nil {
+	if t, err = measure(); err != nil {
 		return nil, err
 	}
 	return t, writeJSON(path, t)

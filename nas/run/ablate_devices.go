@@ -56,6 +56,10 @@ func (t target) on(p *pipeline) (*pipeline, error) {
 	}
 	q := *p
 	q.machine = m
+	if _, err := m.setup(p.cfg.Space, p.net, p.cfg.Height, p.cfg.Width, io.Discard); err != nil {
+		m.close()
+		return nil, err
+	}
 	return &q, nil
 }
 

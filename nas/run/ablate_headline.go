@@ -39,7 +39,7 @@ func headlineAblation() ablation {
 			variant{name: "thrifty", what: "evolution's best " + within + ", however little it uses of that", score: searchedFinal(share, func(c *search.Config) { c.Spend = 0 })},
 			variant{name: "random", what: "random search's best " + within, score: searchedFinal(share, func(c *search.Config) { c.Random, c.Given = true, nil })},
 			variant{name: controlName, what: "the baseline, cut out of the supernet and retrained", score: func(p *pipeline, ctx context.Context, name string) (cell, error) {
-				return p.cutFinal(ctx, name, func(*pipeline, *sharedSupernet) (space.Arch, error) { return space.Baseline(), nil })
+				return p.cutFinal(ctx, name, func(*pipeline, *sharedSupernet) (space.Arch, error) { return p.cfg.Space.Widest(space.Baseline()), nil })
 			}},
 			variant{name: baselineName, what: "the baseline from scratch", score: scratchFinal})
 	}
@@ -49,12 +49,12 @@ func headlineAblation() ablation {
 // within sets the latency limit to a share of the baseline's, but no less than the smallest hand-made network takes: of small pictures, most of the time goes to
 // what no network can do without.
 func (p *pipeline) within(share float64) (err error) {
-	base, err := p.predictor.Predict(space.Baseline())
+	base, err := p.predictor.Predict(p.cfg.Space.Widest(space.Baseline()))
 	if err != nil {
 		return err
 	}
 	sp, depth := p.cfg.Space, p.cfg.Space.Depths[0]
-	least, err := p.predictor.Predict(space.Uniform([space.Stages]uint8{depth, depth, depth}, space.Block{Kernel: sp.Kernels[0], Expand: sp.Expands[0]}))
+	least, err := p.predictor.Predict(sp.Widest(space.Uniform([space.Stages]uint8{depth, depth, depth}, space.Block{Kernel: sp.Kernels[0], Expand: sp.Expands[0]})))
 	if err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func handWithin(sp space.Space, l search.Limit) (best space.Arch, err error) {
 		for _, d0 := range sp.Depths {
 			for _, d1 := range sp.Depths {
 				for _, d2 := range sp.Depths {
-					a := space.Uniform([space.Stages]uint8{d0, d1, d2}, space.Block{Kernel: sp.Kernels[0], Expand: e})
+					a := sp.Widest(space.Uniform([space.Stages]uint8{d0, d1, d2}, space.Block{Kernel: sp.Kernels[0], Expand: e}))
 					cost, err := l.Cost(a)
 					if err != nil {
 						return best, err

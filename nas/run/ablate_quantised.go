@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/segnas/segnas/nas/latency"
 	"github.com/segnas/segnas/nas/quant"
 	"github.com/segnas/segnas/nas/report"
 	"github.com/segnas/segnas/nas/space"
@@ -27,7 +28,7 @@ var uniformBits = []uint8{8, 6, 4}
 func quantisedAblation() ablation {
 	a := ablation{
 		name: "quantised", use: "few bits: the baseline with the same widths throughout, and networks whose widths were searched with their architecture",
-		columns:  []column{miouOn(reportedSplit), {bitOpsColumn, "G"}, {bytesColumn, "KB"}, {macsColumn, "G"}, {"parameters", "M"}},
+		columns:  []column{miouOn(reportedSplit), {latencyColumn, "ms"}, {bitOpsColumn, "G"}, {bytesColumn, "KB"}, {macsColumn, "G"}, {"parameters", "M"}},
 		conclude: concludeQuantised,
 	}
 	for _, bits := range uniformBits {
@@ -45,11 +46,16 @@ func quantisedAblation() ablation {
 	}
 	for i := range a.variants {
 		a.variants[i].change = func(c *Config) {
-			c.Space.Bits = slices.Sorted(slices.Values(uniformBits))
+			c.Space = withUniformBits(c.Space)
 			c.learnBits()
 		}
 	}
 	return a
+}
+
+func withUniformBits(sp space.Space) space.Space {
+	sp.Bits = slices.Sorted(slices.Values(uniformBits))
+	return sp
 }
 
 // fixedFinal cuts out and trains a network that was not searched.
@@ -85,16 +91,39 @@ func (p *pipeline) withBits(c cell) cell {
 	return c
 }
 
-// concludeQuantised plots accuracy against bit operations and bytes, and tells where the searches took bits away.
-func concludeQuantised(_ *pipeline, _ context.Context, a *Ablated) error {
-	for _, of := range []column{{bitOpsColumn, "G"}, {bytesColumn, "KB"}} {
+// timeQuantised measures the networks as they run: with bit widths in integers. A device that cannot leaves the latencies out.
+func timeQuantised(p *pipeline, ctx context.Context, a *Ablated) error {
+	sp := withUniformBits(p.cfg.Space)
+	setup, err := p.machine.setup(sp, p.net, p.cfg.Height, p.cfg.Width, p.streams.Err)
+	if err != nil || setup.Identity.Precision != latency.Integers {
+		return err
+	}
+	archs := a.archsOf()
+	t, err := p.timeOnce(measuredFile, archs, func() (*measured, error) { return p.inTurns(ctx, sp, setup, archs) })
+	if err != nil {
+		return err
+	}
+	a.Device = setup.Identity
+	a.fillLatency(t)
+	a.Notes = append(a.Notes, fmt.Sprintf("Latencies are measured in integers (%s), that of the network in floating point in %v.", latency.Integers, p.machine.session.Precision))
+	return nil
+}
+
+// concludeQuantised measures the networks, plots accuracy against time, bit operations and bytes, and tells where the searches took bits away.
+func concludeQuantised(p *pipeline, ctx context.Context, a *Ablated) error {
+	if err := timeQuantised(p, ctx, a); err != nil {
+		return err
+	}
+	for _, of := range []column{{latencyColumn, "ms"}, {bitOpsColumn, "G"}, {bytesColumn, "KB"}} {
 		f := report.Figure{Title: "Accuracy against " + of.Name + ", mean and standard deviation of a seed", XLabel: of.Name + " " + of.Unit, YLabel: "mIoU %, reported pictures"}
 		for _, r := range a.Rows {
 			if x := r.More[of.Name]; x > 0 {
 				f.Series = append(f.Series, report.Series{Name: r.Variant, Dots: true, X: []float64{x}, Y: []float64{100 * r.Mean}, Error: []float64{100 * r.SD}})
 			}
 		}
-		a.Figures = append(a.Figures, f)
+		if len(f.Series) > 0 {
+			a.Figures = append(a.Figures, f)
+		}
 	}
 	table := report.Table{Title: "Bits of weights / activations, mean over the blocks and the seeds",
 		Header: []string{"variant", "stage 1", "stage 2", "stage 3", "stem's end", "detail", "head 1", "head 2", "classifier", "depths", "expand ratio", "5x5 kernels %"}}

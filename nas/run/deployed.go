@@ -45,7 +45,7 @@ func deployedFlags(fs *pflag.FlagSet, o *machineOptions) {
 	fs.Var(&o.precision, "precision", "of the deployed network: "+floatPrecisions+"; int8, the default where it has bit widths, computes in integers")
 }
 
-// measuredFlags are machineFlags of a tool that measures many networks. Those with bit widths are in floating point, too, unless it says otherwise.
+// measuredFlags are machineFlags of a tool that measures many networks. Those with bit widths run in integers where the device can: machine.setup.
 func measuredFlags(fs *pflag.FlagSet, o *machineOptions) {
 	machineFlags(fs, o)
 	o.precision.floating = true

@@ -24,9 +24,9 @@ type sessionDevice struct {
 	card     nvml.Card
 }
 
-// device is the machine as networks are measured on it.
-func (m *machine) device() sessionDevice {
-	return sessionDevice{m.context, m.identity, m.session, m.card}
+// device is the machine as networks of a space are measured on it.
+func (m *machine) device(sp space.Space) sessionDevice {
+	return sessionDevice{m.context, m.measures(sp), m.session, m.card}
 }
 
 // Card implements latency.Carded.
@@ -35,16 +35,19 @@ func (d sessionDevice) Card() nvml.Card { return d.card }
 // Identity implements latency.Device.
 func (d sessionDevice) Identity() latency.Identity { return d.identity }
 
-// Open implements latency.Device. The network's weights and its picture are random: neither matters to the time. Bit widths are left
-// out: tables, and what is compared with their predictions, are of networks in floating point.
+// Open implements latency.Device. The network's weights and its picture are random: neither matters to the time.
 func (d sessionDevice) Open(_ context.Context, net space.Network, a space.Arch, h, w, batch int) (latency.Runner, error) {
 	rng := rand.New(rand.NewPCG(1, 1))
-	model, err := supernet.NewPlain(d.context, net, a.Float(), rng)
+	model, err := supernet.NewPlain(d.context, net, a, rng)
 	if err != nil {
 		return nil, err
 	}
 	defer model.Close()
-	session, err := deploy(d.context, model, batch, h, w, d.session)
+	how := d.session
+	if a.IsQuantised() {
+		how.Precision = gobind.Int8
+	}
+	session, err := deploy(d.context, model, batch, h, w, how)
 	if err != nil {
 		return nil, err
 	}

@@ -120,7 +120,7 @@ func dataFlags(fs *pflag.FlagSet, c *Config) {
 // searchFlags registers what shapes the supernet, the search and the finals.
 func searchFlags(fs *pflag.FlagSet, c *Config) {
 	fs.Var(scheduleFlag{&c.Shrinking}, "supernet-steps", "training steps of the supernet, over its three phases")
-	fs.Var(bitsFlag{c}, "bits", "bit widths to search with the architecture, such as 4,6,8: the supernet learns them in a phase more, as long as its last one")
+	fs.Var(bitsFlag{&c.Space.Bits}, "bits", "bit widths to search with the architecture, such as 4,6,8: the supernet learns them in a phase more, as long as its last one")
 	fs.Var(scheduleFlag{&c.Retrain}, "retrain-steps", "training steps of a network cut out of the supernet")
 	fs.IntVar(&c.Finalists, "finalists", c.Finalists, "best networks of the search that are retrained for a while before one is the winner; 1 takes the best")
 	fs.Var(scheduleFlag{&c.Trial}, "trial-steps", "training steps of a finalist")

@@ -103,7 +103,7 @@ func askedLatency(c Config, predictor *latency.Predictor) (float64, error) {
 		return c.Limits.Latency, nil
 	}
 	if c.Limits.Like == nil {
-		base, err := predictor.Predict(space.Baseline())
+		base, err := predictor.Predict(c.Space.Widest(space.Baseline()))
 		if c.Pareto > 0 {
 			return base, err
 		}
@@ -112,7 +112,11 @@ func askedLatency(c Config, predictor *latency.Predictor) (float64, error) {
 	if !c.Space.Float().Contains(c.Limits.Like.Float()) {
 		return 0, misuse.Errorf("--limit-like: %v is not in the space %v", *c.Limits.Like, c.Space)
 	}
-	return predictor.Predict(*c.Limits.Like)
+	like := *c.Limits.Like
+	if !like.IsQuantised() {
+		like = c.Space.Widest(like)
+	}
+	return predictor.Predict(like)
 }
 
 // memoryOf returns a function that gives the bytes of an architecture's deployed activations and weights in floating point, planned once each.

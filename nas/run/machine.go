@@ -48,7 +48,7 @@ type machine struct {
 	context   *gobind.Context
 	stream    *gobind.Stream
 	identity  latency.Identity
-	session   gobind.SessionOptions // of deployed networks, but those with bit widths: deployment
+	session   gobind.SessionOptions // of deployed networks, but those with bit widths: deployment, measures
 	precision precisionFlag         // of session
 	card      nvml.Card             // of a GPU whose clocks can be read, else nil
 	release   func()                // of card

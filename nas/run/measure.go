@@ -34,7 +34,7 @@ func (p *pipeline) measure(ctx context.Context, all []*finalNetwork) (*measured,
 	}
 	if n := p.cfg.VerifyNetworks; n > 0 {
 		bar := NewProgress(p.streams.Err, "verify", "turns", 0, 0)
-		v, err := latency.Verify(ctx, p.machine.device(), p.table, p.cfg.Space, n, p.rng(verifyNetworks), measuring(bar, p.cfg.TableRounds))
+		v, err := latency.Verify(ctx, p.machine.device(p.cfg.Space), p.table, p.cfg.Space, n, p.rng(verifyNetworks), measuring(bar, p.cfg.TableRounds))
 		if err != nil {
 			return nil, err
 		}
@@ -44,16 +44,24 @@ func (p *pipeline) measure(ctx context.Context, all []*finalNetwork) (*measured,
 	return m, writeJSON(p.folder.file(measuredFile), m)
 }
 
-// timed measures networks in turns, at the table's level.
-func (p *pipeline) timed(ctx context.Context, archs []space.Arch) (*measured, error) {
-	m := new(measured)
+// inTurns measures networks of a space in turns, at this measuring's own level.
+func (p *pipeline) inTurns(ctx context.Context, sp space.Space, setup latency.Setup, archs []space.Arch) (m *measured, err error) {
+	m = &measured{Level: 1}
 	bar := NewProgress(p.streams.Err, "measure", "turns", 0, 0)
-	var err error
-	m.Networks, m.Conditions, err = latency.MeasureNetworks(ctx, p.machine.device(), p.table.Setup(), archs, withEnergy(measuring(bar, p.cfg.FinalRounds)))
+	m.Networks, m.Conditions, err = latency.MeasureNetworks(ctx, p.machine.device(sp), setup, archs, withEnergy(measuring(bar, p.cfg.FinalRounds)))
 	if err != nil {
 		return nil, err
 	}
 	bar.Finish("")
+	return m, nil
+}
+
+// timed measures networks in turns, at the table's level.
+func (p *pipeline) timed(ctx context.Context, archs []space.Arch) (*measured, error) {
+	m, err := p.inTurns(ctx, p.cfg.Space, p.table.Setup(), archs)
+	if err != nil {
+		return nil, err
+	}
 	m.Level = float64(m.Conditions.Quiet) / float64(p.predictor.Canary())
 	for i := range m.Networks {
 		n := &m.Networks[i]

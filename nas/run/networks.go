@@ -124,7 +124,7 @@ func (o *networksOptions) compare(ctx context.Context, m *machine, s Streams) (c
 	for _, n := range all {
 		run = append(run, latency.Contender{Name: n.Network, Open: n.open})
 	}
-	times, conditions, err := latency.MeasureContenders(ctx, m.device(), setup, run, options)
+	times, conditions, err := latency.MeasureContenders(ctx, m.device(space.Default()), setup, run, options)
 	if err != nil {
 		return c, err
 	}
@@ -177,7 +177,7 @@ func (o *networksOptions) contenders(m *machine) (all []*contender, err error) {
 		}
 		c.Precision = how.Precision.String()
 		c.ActivationBytes, c.WeightBytes = session.ActivationBytes(), session.WeightBytes()
-		all = append(all, &contender{c, m.device(), session, o.height, o.width})
+		all = append(all, &contender{c, m.device(space.Default()), session, o.height, o.width})
 		return nil
 	}
 	rng := rand.New(rand.NewPCG(1, 1))

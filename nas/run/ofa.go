@@ -58,19 +58,19 @@ func profileImported(o profileOptions, s Streams) error {
 		return printJSON(s.Out, i)
 	}
 	fmt.Fprintf(s.Out, "%s: %d rows, for pictures of %dx%d and %d classes\nconditions %s\n", i.Path, i.Rows, o.height, o.width, o.classes, i.Conditions)
-	return printPredictions(s.Out, predictor)
+	return printPredictions(s.Out, predictor, space.Default())
 }
 
 // printPredictions prints what a table says of the hand-made networks and of the space.
-func printPredictions(w io.Writer, predictor *latency.Predictor) error {
-	for _, a := range []space.Arch{space.Baseline(), space.HandScaled()} {
+func printPredictions(w io.Writer, predictor *latency.Predictor, sp space.Space) error {
+	for _, a := range []space.Arch{sp.Widest(space.Baseline()), sp.Widest(space.HandScaled())} {
 		ms, err := predictor.Predict(a)
 		if err != nil {
 			return err
 		}
 		fmt.Fprintf(w, "predicted %8.3f ms  %v\n", ms, a)
 	}
-	p, err := profileSpace(space.Default(), predictor, nil, rand.New(rand.NewPCG(1, profiledNetworks)))
+	p, err := profileSpace(sp, predictor, nil, rand.New(rand.NewPCG(1, profiledNetworks)))
 	if err != nil {
 		return err
 	}

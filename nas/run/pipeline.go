@@ -97,9 +97,11 @@ func (p *pipeline) stageTimes() ([]stageTime, error) {
 
 // fillTable measures what the folder's latency table lacks, after it was begun with the given one, if any.
 func (p *pipeline) fillTable(ctx context.Context) error {
-	setup := latency.Setup{Identity: p.machine.identity, Network: p.net, H: p.cfg.Height, W: p.cfg.Width, Batch: 1}
-	err := p.bringTable(setup)
+	setup, err := p.setup()
 	if err != nil {
+		return err
+	}
+	if err := p.bringTable(setup); err != nil {
 		return err
 	}
 	if p.table, err = latency.Open(p.folder.file(tableFile), setup); err != nil {
@@ -128,7 +130,7 @@ func fillTable(ctx context.Context, table *latency.Table, m *machine, sp space.S
 		return nil
 	}
 	bar := NewProgress(s.Err, "table", "turns", 0, 0)
-	if _, err := table.Fill(ctx, m.device(), sp, withEnergy(measuring(bar, rounds))); err != nil {
+	if _, err := table.Fill(ctx, m.device(sp), sp, withEnergy(measuring(bar, rounds))); err != nil {
 		return err
 	}
 	bar.Finish(fmt.Sprintf("%d entries", len(table.Entries())))

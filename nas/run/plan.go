@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/segnas/segnas/nas/latency"
 	"github.com/segnas/segnas/nas/misuse"
 	"github.com/segnas/segnas/nas/search"
 	"github.com/segnas/segnas/nas/space"
@@ -18,6 +19,8 @@ type Speeds struct {
 	Evaluation   time.Duration `json:"evaluation_ns"`    // one network of the search: cut, recalibrated, evaluated
 	Test         time.Duration `json:"test_ns"`          // one evaluation on the reported split
 	Inference    time.Duration `json:"inference_ns"`     // one deployed picture
+	// Integers says that networks of the space are measured with their bit widths.
+	Integers bool `json:"integers,omitempty"`
 }
 
 // Estimate is how long the stages of a run will take.
@@ -60,7 +63,7 @@ func estimate(c Config, s Speeds) Estimate {
 	}
 	checks := times(c.Checks, s.Test)
 	return Estimate{
-		Table:    turns(len(c.Space.Covering())+1, c.TableRounds),
+		Table:    turns(tableEffort(c, s.Integers)),
 		Supernet: times(c.Shrinking.Steps(), s.SupernetStep) + supernetChecks(c, s),
 		Search:   times(c.Search.Evaluations(), s.Evaluation),
 		Trials:   times(trials(c), times(c.Trial.Steps(), s.Step)+s.Evaluation),
@@ -68,6 +71,15 @@ func estimate(c Config, s Speeds) Estimate {
 		Retrain:  retrained * (times(c.Retrain.Steps(), s.Step) + checks),
 		Measure:  turns(retrained, c.FinalRounds) + turns(c.VerifyNetworks, c.TableRounds) + reportTime,
 	}
+}
+
+// tableEffort tells how many networks the table takes, and how many turns of each.
+func tableEffort(c Config, integers bool) (networks, each int) {
+	sp := c.Space
+	if !integers {
+		sp = sp.Float()
+	}
+	return latency.Effort(sp, c.TableRounds)
 }
 
 // supernetChecks is the time of the evaluations during the supernet's training: of the largest network and some drawn ones each.
@@ -130,13 +142,14 @@ func resized(c search.Config, n int) search.Config {
 }
 
 // describe prints what is going to happen and how long it is thought to take.
-func describe(out io.Writer, c Config, net space.Network, e Estimate, pictures [3]int) {
+func describe(out io.Writer, c Config, net space.Network, integers bool, e Estimate, pictures [3]int) {
 	base := space.Baseline()
 	fmt.Fprintf(out, "plan: %s, %d classes, %d pictures to train on, %d to search on, %d to report on; input %dx%d\n",
 		c.Data, net.Classes, pictures[0], pictures[1], pictures[2], c.Height, c.Width)
 	fmt.Fprintf(out, "  space     %s: %.2g networks; the baseline has %.3f GMACs and %.3f M parameters\n",
 		c.Space, c.Space.Size(), float64(net.MACs(base, c.Height, c.Width))/1e9, float64(net.Params(base))/1e6)
-	fmt.Fprintf(out, "  table     %d networks x %d turns, about %s\n", len(c.Space.Covering())+1, c.TableRounds, short(e.Table))
+	networks, each := tableEffort(c, integers)
+	fmt.Fprintf(out, "  table     %d networks x %d turns, about %s\n", networks, each, short(e.Table))
 	fmt.Fprintf(out, "  supernet  %d steps of %d pictures (%s, %d phases), about %s\n",
 		c.Shrinking.Steps(), c.Batch, c.Supernet, len(c.Shrinking), short(e.Supernet))
 	fmt.Fprintf(out, "  search    %d networks in %d generations, about %s\n", c.Search.Evaluations(), c.Search.Generations, short(e.Search))

@@ -57,3 +57,17 @@ func TestResized_KeepsNearTheNumberAsked(t *testing.T) {
 		t.Errorf("the published settings became %+v", c)
 	}
 }
+
+func TestEstimate_CountsTheTableOfBitWidthsWhereItIsMeasured(t *testing.T) {
+	c, err := NewConfig("scenes-quick", ScenesData)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.TableRounds, c.Space.Bits = 30, []uint8{4, 6, 8}
+	float, integers := someSpeeds, someSpeeds
+	integers.Integers = true
+	before, after := estimate(c, float), estimate(c, integers)
+	if ratio := float64(after.Table) / float64(before.Table); ratio != 560.0/210 || after.Measure != before.Measure {
+		t.Errorf("a table of 56 networks and 10 turns takes %v, one of 7 networks and 30 turns %v", after.Table, before.Table)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/segnas/segnas/gobind"
 	"github.com/segnas/segnas/nas/misuse"
 )
 
@@ -86,7 +87,8 @@ func (p *pipeline) plan(ctx context.Context, budget time.Duration) error {
 }
 
 func (p *pipeline) describe(e Estimate) error {
-	describe(p.streams.Err, p.cfg, p.net, e, [3]int{p.data.Train.Len(), p.data.SearchVal.Len(), p.data.Val.Len()})
+	integers := p.machine.tablePrecision(p.cfg.Space) == gobind.Int8
+	describe(p.streams.Err, p.cfg, p.net, integers, e, [3]int{p.data.Train.Len(), p.data.SearchVal.Len(), p.data.Val.Len()})
 	fmt.Fprintln(p.streams.Err, p.memory)
 	return describePictures(p.streams.Err, p.cfg, p.data)
 }

@@ -20,6 +20,7 @@ type profileOptions struct {
 	table, report string
 	height, width int
 	classes       int
+	bits          []uint8 // none: networks in floating point
 	rounds        int
 	verify        int
 	seed          uint64
@@ -33,6 +34,7 @@ func parseProfile(args []string, s Streams) (profileOptions, error) {
 	fs := pflag.NewFlagSet("profile", pflag.ContinueOnError)
 	fs.Var(sizeFlag{&o.height, &o.width}, "size", "network input, height x width")
 	fs.IntVar(&o.classes, "classes", o.classes, "classes that the network tells apart")
+	fs.Var(bitsFlag{&o.bits}, "bits", "widths of weights and activations that networks can have, such as 4,6,8; where the device runs them in integers, that is measured")
 	fs.StringVar(&o.table, "table", "", "table to make or complete (default: tables/PROCESSOR-PRECISION-SIZE.jsonl)")
 	fs.IntVar(&o.rounds, "rounds", o.rounds, "accepted measuring turns of every network")
 	fs.IntVar(&o.verify, "verify", 0, "verify the predictions on this many random networks")
@@ -48,8 +50,8 @@ func parseProfile(args []string, s Streams) (profileOptions, error) {
 	switch {
 	case o.rounds < 1 || o.verify < 0:
 		return o, misuse.Errorf("--rounds %d --verify %d: at least 1 round, and no less than 0 networks", o.rounds, o.verify)
-	case o.imported != "" && (o.table != "" || o.verify > 0 || o.exported != ""):
-		return o, misuse.Errorf("--import-ofa predicts and measures nothing; leave out --table, --verify and --export-ofa")
+	case o.imported != "" && (o.table != "" || o.verify > 0 || o.exported != "" || o.bits != nil):
+		return o, misuse.Errorf("--import-ofa predicts and measures nothing; leave out --table, --verify, --bits and --export-ofa")
 	}
 	return o, space.DefaultNetwork(o.classes).Validate()
 }
@@ -69,8 +71,14 @@ func Profile(ctx context.Context, args []string, s Streams) error {
 		return err
 	}
 	defer m.close()
+	sp := space.Default()
+	sp.Bits = o.bits
+	setup, err := m.setup(sp, space.DefaultNetwork(o.classes), o.height, o.width, s.Err)
+	if err != nil {
+		return err
+	}
 	if o.table == "" {
-		o.table = filepath.Join("tables", fmt.Sprintf("%s-%v-%dx%d-%dclasses.jsonl", m.fileName(), m.session.Precision, o.height, o.width, o.classes))
+		o.table = filepath.Join("tables", fmt.Sprintf("%s-%v-%dx%d-%dclasses.jsonl", m.fileName(), m.tablePrecision(sp), o.height, o.width, o.classes))
 	}
 	// The lock lies beside the table, in a folder that is made where needed.
 	lock, err := openFolder(filepath.Dir(o.table))
@@ -78,13 +86,10 @@ func Profile(ctx context.Context, args []string, s Streams) error {
 		return err
 	}
 	defer lock.close()
-	table, err := latency.Open(o.table, latency.Setup{
-		Identity: m.identity, Network: space.DefaultNetwork(o.classes), H: o.height, W: o.width, Batch: 1,
-	})
+	table, err := latency.Open(o.table, setup)
 	if err != nil {
 		return err
 	}
-	sp := space.Default()
 	fmt.Fprintf(s.Err, "plan: table %s for %dx%d pictures, %d entries there, %d to measure; %d networks to verify\n",
 		o.table, o.height, o.width, len(table.Entries()), len(table.Missing(sp)), o.verify)
 	if err := fillTable(ctx, table, m, sp, o.rounds, s); err != nil {
@@ -97,7 +102,7 @@ func Profile(ctx context.Context, args []string, s Streams) error {
 		return err
 	}
 	if o.verify == 0 {
-		return printTable(s.Out, table, o.json)
+		return printTable(s.Out, table, sp, o.json)
 	}
 	return verifyTable(ctx, table, m, sp, o, s)
 }
@@ -123,20 +128,24 @@ func fileName(text string) string {
 }
 
 // printTable prints a table's entries, slowest kinds not first but by key.
-func printTable(w io.Writer, t *latency.Table, asJSON bool) error {
+func printTable(w io.Writer, t *latency.Table, sp space.Space, asJSON bool) error {
 	entries := t.Entries()
 	if asJSON {
 		return printJSON(w, entries)
 	}
-	fmt.Fprintf(w, "%-48s %10s %10s %10s %6s %9s\n", "operation", "median ms", "q1 ms", "q3 ms", "n", "rejected")
+	width := 48
 	for _, e := range entries {
-		fmt.Fprintf(w, "%-48s %10.4f %10.4f %10.4f %6d %9d\n", e.Op, milliseconds(e.Median), milliseconds(e.Q1), milliseconds(e.Q3), e.N, e.Rejected)
+		width = max(width, len(e.Op))
+	}
+	fmt.Fprintf(w, "%-*s %10s %10s %10s %6s %9s\n", width, "operation", "median ms", "q1 ms", "q3 ms", "n", "rejected")
+	for _, e := range entries {
+		fmt.Fprintf(w, "%-*s %10.4f %10.4f %10.4f %6d %9d\n", width, e.Op, milliseconds(e.Median), milliseconds(e.Q1), milliseconds(e.Q3), e.N, e.Rejected)
 	}
 	predictor, err := t.Predictor()
 	if err != nil {
 		return err
 	}
-	if err := printPredictions(w, predictor); err != nil {
+	if err := printPredictions(w, predictor, sp); err != nil {
 		return err
 	}
 	fmt.Fprintf(w, "table %s\n", t.Path())
@@ -146,7 +155,7 @@ func printTable(w io.Writer, t *latency.Table, asJSON bool) error {
 // verifyTable measures random networks and prints how well the table predicts them; the plot goes into an HTML file.
 func verifyTable(ctx context.Context, t *latency.Table, m *machine, sp space.Space, o profileOptions, s Streams) error {
 	bar := NewProgress(s.Err, "verify", "turns", 0, 0)
-	v, err := latency.Verify(ctx, m.device(), t, sp, o.verify, rand.New(rand.NewPCG(o.seed, verifyNetworks)), measuring(bar, o.rounds))
+	v, err := latency.Verify(ctx, m.device(sp), t, sp, o.verify, rand.New(rand.NewPCG(o.seed, verifyNetworks)), measuring(bar, o.rounds))
 	if err != nil {
 		return err
 	}
@@ -155,7 +164,7 @@ func verifyTable(ctx context.Context, t *latency.Table, m *machine, sp space.Spa
 		o.report = t.Path() + ".html"
 	}
 	err = report.Write(o.report, report.Report{
-		Title: "Predicted and measured latency", Subtitle: fmt.Sprintf("%dx%d pictures on %v", o.height, o.width, m.identity), Verification: &v,
+		Title: "Predicted and measured latency", Subtitle: fmt.Sprintf("%dx%d pictures on %v", o.height, o.width, v.Setup.Identity), Verification: &v,
 	})
 	if err != nil {
 		return err
@@ -163,7 +172,7 @@ func verifyTable(ctx context.Context, t *latency.Table, m *machine, sp space.Spa
 	if o.json {
 		return printJSON(s.Out, v)
 	}
-	fmt.Fprintf(s.Out, "%d random networks at %dx%d on %v\n", o.verify, o.height, o.width, m.identity)
+	fmt.Fprintf(s.Out, "%d random networks at %dx%d on %v\n", o.verify, o.height, o.width, v.Setup.Identity)
 	fmt.Fprintf(s.Out, "%-10s %8s %8s %8s %10s %12s %12s\n", "", "MAPE %", "bias %", "max %", "Spearman", "within 5 %", "within 10 %")
 	for _, part := range []struct {
 		name string

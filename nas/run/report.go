@@ -69,17 +69,22 @@ func named(r Result, name string) report.Row {
 
 func highlights(r Result) []report.Field {
 	winner, control, base := named(r, winnerName), named(r, controlName), named(r, baselineName)
+	faster := report.Field{Name: "against the baseline", Value: fmt.Sprintf("%.2fx faster", base.MeasuredMS/winner.MeasuredMS), Note: fmt.Sprintf("baseline %.2f ms", base.MeasuredMS)}
+	if base.Precision != winner.Precision { // what is compared runs in the same arithmetic
+		faster.Value = fmt.Sprintf("%.2fx faster", control.MeasuredMS/winner.MeasuredMS)
+		faster.Note = fmt.Sprintf("baseline %.2f ms in %s, %.2f ms in %s", control.MeasuredMS, control.Precision, base.MeasuredMS, base.Precision)
+	}
 	return []report.Field{
 		{Name: "winner's mIoU", Value: fmt.Sprintf("%.1f %%", 100*winner.MIoU),
 			Note: fmt.Sprintf("baseline %.1f %% from scratch, %.1f %% retrained alike", 100*base.MIoU, 100*control.MIoU)},
 		{Name: "measured latency", Value: fmt.Sprintf("%.2f ms", winner.MeasuredMS), Note: fmt.Sprintf("limit %.2f ms", r.LimitMS)},
-		{Name: "against the baseline", Value: fmt.Sprintf("%.2fx faster", base.MeasuredMS/winner.MeasuredMS), Note: fmt.Sprintf("baseline %.2f ms", base.MeasuredMS)},
+		faster,
 		{Name: "parameters", Value: fmt.Sprintf("%.3f M", float64(winner.Params)/1e6), Note: fmt.Sprintf("baseline %.3f M", float64(base.Params)/1e6)},
 	}
 }
 
 func (p *pipeline) conditions(m *measured) []report.Field {
-	id := p.machine.identity
+	id := p.machine.measures(p.cfg.Space)
 	c := m.Conditions
 	device := []report.Field{{Name: "device", Value: id.Kind + " " + p.machine.processor()}}
 	if id.GPU != "" {
@@ -91,7 +96,7 @@ func (p *pipeline) conditions(m *measured) []report.Field {
 				k.LeastSMMHz, k.MostSMMHz, k.Celsius, k.Watts, k.Throttled)})
 	}
 	return append(device, []report.Field{
-		{Name: "instruction set", Value: id.ISA},
+		{Name: "instruction set", Value: id.ISA, Note: id.Precision},
 		{Name: "threads", Value: strconv.Itoa(id.Threads)},
 		{Name: "library", Value: id.Library},
 		{Name: "seed", Value: strconv.FormatUint(p.cfg.Seed, 10)},

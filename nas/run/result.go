@@ -41,7 +41,7 @@ type Result struct {
 func (p *pipeline) result(found *search.Result, winner search.Evaluation, all []*finalNetwork, m *measured) (Result, error) {
 	r := Result{
 		Data: p.cfg.Data, Preset: p.cfg.Preset, Seed: p.cfg.Seed, Height: p.cfg.Height, Width: p.cfg.Width,
-		Device: p.machine.identity, LimitMS: p.limitMS, Winner: winner.Arch, SearchMIoU: winner.MIoU,
+		Device: p.machine.measures(p.cfg.Space), LimitMS: p.limitMS, Winner: winner.Arch, SearchMIoU: winner.MIoU,
 		Evaluated: len(found.All), Generations: found.Generations, Space: p.space, Folder: p.folder.path, Report: p.folder.file(reportFile),
 	}
 	for i, f := range all {
@@ -64,7 +64,7 @@ func (p *pipeline) result(found *search.Result, winner search.Evaluation, all []
 	}
 	r.Next = append(r.Next,
 		fmt.Sprintf("%s --model %s --data %s --format %s", command("eval"), model, p.cfg.Data, p.cfg.Format),
-		fmt.Sprintf("%s --table %s --size %dx%d --classes %d --verify 50", command("profile"), p.folder.file(tableFile), p.cfg.Height, p.cfg.Width, p.net.Classes),
+		fmt.Sprintf("%s --table %s --size %dx%d --classes %d --verify 50%s", command("profile"), p.folder.file(tableFile), p.cfg.Height, p.cfg.Width, p.net.Classes, bitsText(p.cfg.Space)),
 	)
 	return r, nil
 }
@@ -89,6 +89,9 @@ func (p *pipeline) row(f *finalNetwork, n latency.Measurement) (report.Row, erro
 		MACs: p.net.MACs(f.Arch, p.cfg.Height, p.cfg.Width), Params: p.net.Params(f.Arch),
 		PredictedMS: predicted, MeasuredMS: ms, Q1MS: milliseconds(t.Q1), Q3MS: milliseconds(t.Q3), P99MS: milliseconds(t.P99),
 		Joules: n.Joules, Samples: t.N, FPS: 1000 / ms, WithinLimit: &within, Winner: f.Name == winnerName,
+	}
+	if p.cfg.Space.IsQuantised() {
+		row.Precision = p.machine.precisionOf(p.cfg.Space, f.Arch)
 	}
 	if f.Arch.IsQuantised() {
 		row.BitOps, row.Bytes = quant.BitOps(p.net, f.Arch, p.cfg.Height, p.cfg.Width), quant.ModelBytes(p.net, f.Arch)

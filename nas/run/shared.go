@@ -92,12 +92,15 @@ func (p *pipeline) waitFor(ctx context.Context, path string) (*folder, error) {
 
 // sharedTable opens a device's latency table, measures what it lacks, and sets the pipeline's predictor and limits by it.
 func (p *pipeline) sharedTable(ctx context.Context) error {
-	f, err := p.waitFor(ctx, filepath.Join(p.shared, "table-"+p.machine.short()))
+	setup, err := p.setup()
+	if err != nil {
+		return err
+	}
+	f, err := p.waitFor(ctx, filepath.Join(p.shared, "table-"+p.machine.short(p.cfg.Space)))
 	if err != nil {
 		return err
 	}
 	defer f.close()
-	setup := latency.Setup{Identity: p.machine.identity, Network: p.net, H: p.cfg.Height, W: p.cfg.Width, Batch: 1}
 	if p.table, err = latency.Open(f.file(tableFile), setup); err != nil {
 		return err
 	}
@@ -111,13 +114,13 @@ func (p *pipeline) sharedTable(ctx context.Context) error {
 	return err
 }
 
-// short names a machine's way of computing in a file's name, such as avx512-f32.
-func (m *machine) short() string {
+// short names a machine's way of computing networks of a space in a file's name, such as avx512-f32.
+func (m *machine) short(sp space.Space) string {
 	place := m.identity.ISA
 	if m.identity.Kind != cpuDevice {
 		place = m.identity.Kind
 	}
-	return fmt.Sprintf("%s-%v-%d", place, m.session.Precision, m.identity.Threads)
+	return fmt.Sprintf("%s-%v-%d", place, m.tablePrecision(sp), m.identity.Threads)
 }
 
 // retrained trains a network cut out of a shared supernet, by the schedule, on the search's training pictures, so that the search's validation

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/segnas/segnas/gobind"
 	"github.com/segnas/segnas/nas/data"
 	"github.com/segnas/segnas/nas/space"
 	"github.com/segnas/segnas/nas/supernet"
@@ -37,6 +38,9 @@ func (p *pipeline) measureSpeeds(ctx context.Context) (s Speeds, err error) {
 	t = p.training(job{model: plain, schedule: p.cfg.Scratch, sample: train.Fixed(base), data: p.data.TrainAll})
 	if s.Step, err = p.worker.Probe(ctx, t, probeSteps, probeEnough); err != nil {
 		return s, err
+	}
+	if s.Integers = p.machine.tablePrecision(p.cfg.Space) == gobind.Int8; s.Integers {
+		base = p.cfg.Space.Widest(base)
 	}
 	if s.Inference, err = p.timeInference(ctx, base); err != nil {
 		return s, err
@@ -75,7 +79,7 @@ func (p *pipeline) timeEvaluations(ctx context.Context, m *supernet.Plain, s *Sp
 
 // timeInference returns the shortest of a few runs of a deployed network.
 func (p *pipeline) timeInference(ctx context.Context, a space.Arch) (best time.Duration, err error) {
-	runner, err := p.machine.device().Open(ctx, p.net, a, p.cfg.Height, p.cfg.Width, 1)
+	runner, err := p.machine.device(p.cfg.Space).Open(ctx, p.net, a, p.cfg.Height, p.cfg.Width, 1)
 	if err != nil {
 		return 0, err
 	}

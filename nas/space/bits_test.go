@@ -190,16 +190,86 @@ func count(changed *[4]int, a, b Arch) {
 	}
 }
 
-func TestSpace_QuantisedCoveringIsThatOfItsShapes(t *testing.T) {
-	if got, want := quantised().Covering(), Default().Covering(); !slices.Equal(got, want) {
-		t.Errorf("%v, want %v", got, want)
+func TestSpace_QuantisedCoveringHoldsEveryDistinctOperation(t *testing.T) {
+	for _, c := range []struct {
+		depths, bits    []uint8
+		networks, wants int
+	}{
+		// Per choice of 54: the first block and the others of stages 1 and 2, in stage 3 the last one too; nine pairs of each part, and the fuse.
+		{[]uint8{2, 3, 4}, []uint8{4, 6, 8}, 54, 54*(2+2+3) + 4*9 + 1},
+		// The first block of stage 3 may be the last one, too.
+		{[]uint8{1, 3}, []uint8{4, 8}, 2 * 24, 24*(2+2+4) + 4*4 + 1},
+		{[]uint8{1}, []uint8{4, 8}, 24, 24*(1+1+1) + 4*4 + 1},
+		// Of two blocks the second is the last.
+		{[]uint8{2}, []uint8{6}, 6, 6*(2+2+2) + 4 + 1},
+	} {
+		sp := Default()
+		sp.Depths, sp.Bits = c.depths, c.bits
+		n, covered := DefaultNetwork(19), map[string]bool{}
+		archs := sp.Covering()
+		for _, a := range archs {
+			if !sp.Contains(a) {
+				t.Errorf("%v: %v covers, and is not in it", sp, a)
+			}
+			for _, op := range n.Ops(a, 360, 480) {
+				covered[op.Key()] = true
+			}
+		}
+		if len(archs) != c.networks || len(covered) != c.wants {
+			t.Errorf("%v: %d networks with %d operations, want %d with %d", sp, len(archs), len(covered), c.networks, c.wants)
+		}
+		rng := newRand(15)
+		for range 300 {
+			a := sp.Sample(rng)
+			for _, op := range n.Ops(a, 360, 480) {
+				if !covered[op.Key()] {
+					t.Fatalf("%v: %s of %v is not covered", sp, op.Key(), a)
+				}
+			}
+		}
 	}
+}
+
+func TestOp_KeySpellsBitWidths(t *testing.T) {
+	a, err := Parse("k3e6w4a8.k3e6w4a8_k5e3w8a6_k3e4w8a8.k3e4w6a4_w4a6.w8a4.w6a6.w8a8.w6a8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{
+		"stem 1024x2048x3-128x256x64 w4a6",
+		"block 128x256x64-128x256x64 e6 k3 s1 res w4a8 unsigned",
+		"block 128x256x64-128x256x64 e6 k3 s1 res w4a8",
+		"block 128x256x64-64x128x96 e3 k5 s2 w8a6",
+		"block 64x128x96-32x64x128 e4 k3 s2 w8a8",
+		"block 32x64x128-32x64x128 e4 k3 s1 res w6a4 last",
+		"detail 128x256x64-128x256x128 w8a4",
+		"nearest 32x64x128-128x256x128",
+		"separable 128x256x128-128x256x128 w6a6",
+		"separable 128x256x128-128x256x128 w8a8",
+		"classifier 128x256x128-1024x2048x19 w6a8",
+	} {
+		if got := DefaultNetwork(19).Ops(a, 1024, 2048)[i].Key(); got != want {
+			t.Errorf("operation %d: %q, want %q", i, got, want)
+		}
+	}
+}
+
+// Bit widths cut a head into more operations and change nothing that is counted.
+func TestNetwork_QuantisedOpsHaveTheSameConvolutions(t *testing.T) {
 	n, rng := DefaultNetwork(19), newRand(14)
-	a := quantised().Sample(rng)
-	ops, float := n.Ops(a, 360, 480), n.Ops(a.Float(), 360, 480)
-	for i, op := range ops {
-		if op.Key() != float[i].Key() || op.MACs() != float[i].MACs() || op.Params() != float[i].Params() {
-			t.Errorf("%+v is told apart from %+v", op, float[i])
+	convs := func(a Arch) (all []Conv) {
+		for _, op := range n.Ops(a, 360, 480) {
+			for _, c := range op.Convs() {
+				c.Name, c.Bits = "", Bits{}
+				all = append(all, c)
+			}
+		}
+		return all
+	}
+	for range 50 {
+		a := quantised().Sample(rng)
+		if got, want := convs(a), convs(a.Float()); !slices.Equal(got, want) || n.MACs(a, 360, 480) != n.MACs(a.Float(), 360, 480) || n.Params(a) != n.Params(a.Float()) {
+			t.Errorf("%v has %+v, in floating point %+v", a, got, want)
 		}
 	}
 }

@@ -45,12 +45,12 @@ func (n Network) Validate() error {
 // (any positive size). The training's auxiliary heads are no part of it. n and a must be valid.
 func (n Network) Ops(a Arch, h, w int) []Op {
 	h8, w8 := down(h, stemStride), down(w, stemStride)
-	ops := make([]Op, 0, 1+Stages*MaxDepth+3)
+	ops := make([]Op, 0, 1+Stages*MaxDepth+5)
 	ops = append(ops, Op{
 		Kind: Stem, Name: "stem", InH: h, InW: w, InC: pictureChannels, OutH: h8, OutW: w8, OutC: StemChannels,
-		Kernel: 3, Stride: stemStride, Bits: [3]Bits{a.Outer[OuterStem]},
+		Kernel: 3, Stride: stemStride, Bits: a.Outer[OuterStem],
 	})
-	x := ops[0]
+	x, quantised := ops[0], a.IsQuantised()
 	for s, depth := range a.Depth {
 		for i, b := range a.Blocks[s][:depth] {
 			stride := 1
@@ -62,19 +62,26 @@ func (n Network) Ops(a Arch, h, w int) []Op {
 				InH: x.OutH, InW: x.OutW, InC: x.OutC,
 				OutH: down(x.OutH, stride), OutW: down(x.OutW, stride), OutC: n.Widths[s],
 				Kernel: int(b.Kernel), Stride: stride, Expand: int(b.Expand),
-				Residual: stride == 1 && x.OutC == n.Widths[s], Bits: [3]Bits{b.Bits},
+				Residual: stride == 1 && x.OutC == n.Widths[s], Bits: b.Bits,
+				Unsigned: quantised && s == 0 && i == 0, Last: quantised && s == Stages-1 && i == int(depth)-1,
 			}
 			ops = append(ops, x)
 		}
 	}
 	c := n.Widths[Stages-1]
-	return append(ops,
-		Op{Kind: Detail, Name: "detail", InH: h8, InW: w8, InC: StemChannels, OutH: h8, OutW: w8, OutC: c, Kernel: 3, Stride: 1,
-			Bits: [3]Bits{a.Outer[OuterDetail]}},
-		Op{Kind: Fuse, Name: "fuse", InH: x.OutH, InW: x.OutW, InC: c, OutH: h8, OutW: w8, OutC: c},
-		Op{Kind: Head, Name: "head", InH: h8, InW: w8, InC: c, OutH: h, OutW: w, OutC: n.Classes, Kernel: 3, Stride: 1,
-			Bits: [3]Bits{a.Outer[OuterHead1], a.Outer[OuterHead2], a.Outer[OuterClassifier]}},
-	)
+	detail := Op{Kind: Detail, Name: "detail", InH: h8, InW: w8, InC: StemChannels, OutH: h8, OutW: w8, OutC: c, Kernel: 3, Stride: 1, Bits: a.Outer[OuterDetail]}
+	fuse := Op{Kind: Fuse, Name: "fuse", InH: x.OutH, InW: x.OutW, InC: c, OutH: h8, OutW: w8, OutC: c}
+	head := Op{Kind: Head, Name: "head", InH: h8, InW: w8, InC: c, OutH: h, OutW: w, OutC: n.Classes, Kernel: 3, Stride: 1}
+	if !quantised {
+		return append(ops, detail, fuse, head)
+	}
+	fuse.Kind = Nearest
+	part := Op{Kind: Separable, InH: h8, InW: w8, InC: c, OutH: h8, OutW: w8, OutC: c, Kernel: 3, Stride: 1}
+	first, second := part, part
+	first.Name, first.Bits = "head.sep1", a.Outer[OuterHead1]
+	second.Name, second.Bits = "head.sep2", a.Outer[OuterHead2]
+	head.Kind, head.Kernel, head.Bits = Classifier, 0, a.Outer[OuterClassifier]
+	return append(ops, detail, fuse, first, second, head)
 }
 
 // blockName is stage1.block1 and so on. A search lists the operations of thousands of networks, so it is kept cheap.

@@ -19,6 +19,16 @@ const (
 	Head Kind = "head"
 )
 
+// A network with bit widths has these instead of Fuse and Head, whose parts have widths of their own there and so are timed apart.
+const (
+	// Nearest is Fuse that upsamples to the nearest neighbour.
+	Nearest Kind = "nearest"
+	// Separable is a depthwise-separable convolution of the head.
+	Separable Kind = "separable"
+	// Classifier is the head behind them: the classifier at InH x InW, bilinear upsampling of the logits to OutH x OutW, and the argmax.
+	Classifier Kind = "classifier"
+)
+
 // Op is one operation of an inference network: the unit in which latency is measured and summed. Heights and widths are in
 // pixels, C in channels.
 type Op struct {
@@ -30,15 +40,18 @@ type Op struct {
 	Stride           int // of the whole operation; 0 for Fuse
 	Expand           int // MBConv only
 	Residual         bool
-	// Bits are a block's or the detail branch's, those of a stem's last depthwise-separable convolution, or of a head's two and its classifier. No part
-	// of the key: latencies are those of floating point.
-	Bits [3]Bits
+	// Bits are those of the convolutions, in a stem of its last depthwise-separable one alone; zero in floating point.
+	Bits Bits
+	// What a block with bit widths reads is signed, unless it is the network's first; what it makes is rounded for the block that reads it, unless it is the last.
+	Unsigned, Last bool
 }
 
 // Key names the operation in a latency table: operations that cost the same because they are the same share a key, wherever they
-// stand. It spells kind, input and output size, channels, and for a block its expand ratio, kernel, stride and shortcut.
+// stand. It spells kind, input and output size, channels, and for a block its expand ratio, kernel, stride and shortcut. Where there are bit widths
+// these follow, and what the time of a block in integers depends on beside them: the sign of its input, and whether its output is rounded. The widths of
+// the output are no part of it: whatever they are, it is kept as bytes.
 func (op Op) Key() string {
-	key := make([]byte, 0, 64)
+	key := make([]byte, 0, 96)
 	field := func(prefix string, v int) {
 		key = strconv.AppendInt(append(key, prefix...), int64(v), 10)
 	}
@@ -56,6 +69,15 @@ func (op Op) Key() string {
 		if op.Residual {
 			key = append(key, " res"...)
 		}
+	}
+	if op.Bits != (Bits{}) {
+		key = op.Bits.appendTo(append(key, ' '))
+	}
+	if op.Unsigned {
+		key = append(key, " unsigned"...)
+	}
+	if op.Last {
+		key = append(key, " last"...)
 	}
 	return string(key)
 }
@@ -114,20 +136,26 @@ func (op Op) Convs() []Conv {
 	case Stem:
 		stem := []Conv{{"conv", down(op.InH, 2), down(op.InW, 2), stemConv, 3 * 3 * op.InC, false, Bits{}}}
 		stem = append(stem, sep1.convs(down(op.InH, 4), down(op.InW, 4), stemConv, stemMiddle, Bits{})...)
-		return append(stem, sep2.convs(op.OutH, op.OutW, stemMiddle, op.OutC, op.Bits[0])...)
+		return append(stem, sep2.convs(op.OutH, op.OutW, stemMiddle, op.OutC, op.Bits)...)
 	case MBConv:
 		middle := op.Expand * op.InC
 		return []Conv{
-			{"expand", op.InH, op.InW, middle, op.InC, false, op.Bits[0]},
-			{"depthwise", op.OutH, op.OutW, middle, op.Kernel * op.Kernel, false, op.Bits[0]},
-			{"project", op.OutH, op.OutW, op.OutC, middle, false, op.Bits[0]},
+			{"expand", op.InH, op.InW, middle, op.InC, false, op.Bits},
+			{"depthwise", op.OutH, op.OutW, middle, op.Kernel * op.Kernel, false, op.Bits},
+			{"project", op.OutH, op.OutW, op.OutC, middle, false, op.Bits},
 		}
-	case Detail:
-		return sep{"depthwise", "pointwise"}.convs(op.OutH, op.OutW, op.InC, op.OutC, op.Bits[0])
+	case Detail, Separable:
+		return sep{"depthwise", "pointwise"}.convs(op.OutH, op.OutW, op.InC, op.OutC, op.Bits)
 	case Head:
-		head := append(sep1.convs(op.InH, op.InW, op.InC, op.InC, op.Bits[0]), sep2.convs(op.InH, op.InW, op.InC, op.InC, op.Bits[1])...)
-		return append(head, Conv{"classifier", op.InH, op.InW, op.OutC, op.InC, true, op.Bits[2]})
+		head := append(sep1.convs(op.InH, op.InW, op.InC, op.InC, Bits{}), sep2.convs(op.InH, op.InW, op.InC, op.InC, Bits{})...)
+		return append(head, op.classifier())
+	case Classifier:
+		return []Conv{op.classifier()}
 	default: // Fuse has no convolution
 		return nil
 	}
+}
+
+func (op Op) classifier() Conv {
+	return Conv{"classifier", op.InH, op.InW, op.OutC, op.InC, true, op.Bits}
 }

@@ -202,14 +202,41 @@ func (sp Space) maxDepths() [Stages]uint8 {
 	return [Stages]uint8{d, d, d}
 }
 
-// Covering returns architectures that together hold every distinct block operation of the space: a stage's first block
-// changes resolution and channels, the later ones are alike, so one uniform network of the largest depth per block choice is
-// enough, and no fewer can do. Operations are told apart by shape (Op.Key), so they are networks in floating point.
+// Covering returns architectures that together hold every distinct operation of the space (Op.Key): a stage's first block
+// changes resolution and channels, the later ones are alike, so one network of the largest depth per block choice is enough, and no fewer
+// can do. In floating point they are uniform. With bit widths, where the last block is an operation of its own, each place takes all choices in turn.
 func (sp Space) Covering() []Arch {
-	choices := sp.Float().Choices()
+	choices := sp.Choices()
+	if sp.IsQuantised() {
+		archs := sp.mixed(sp.maxDepths(), choices)
+		if least := sp.Depths[0]; least == 1 && len(sp.Depths) > 1 { // a stage's first block may be the network's last, or not
+			archs = append(archs, sp.mixed([Stages]uint8{least, least, least}, choices)...)
+		}
+		return archs
+	}
 	archs := make([]Arch, len(choices))
 	for i, b := range choices {
 		archs[i] = Uniform(sp.maxDepths(), b)
+	}
+	return archs
+}
+
+// mixed returns as many architectures as there are choices. Each place takes another choice in each of them. A stage's places are one choice apart, so that
+// neighbours in the list, which are measured together, share what they measure; stages are far apart, so that networks differ less in what they cost.
+func (sp Space) mixed(depth [Stages]uint8, choices []Block) []Arch {
+	pairs := sp.BitPairs()
+	archs := make([]Arch, len(choices))
+	for n := range archs {
+		a := &archs[n]
+		a.Depth = depth
+		for s, d := range depth {
+			for i := range d {
+				a.Blocks[s][i] = choices[(n+int(i)+s*len(choices)/Stages)%len(choices)]
+			}
+		}
+		for part := range a.Outer {
+			a.Outer[part] = pairs[(n+part)%len(pairs)]
+		}
 	}
 	return archs
 }

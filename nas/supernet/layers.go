@@ -33,6 +33,9 @@ func (m *Plain) Layers() ([]gobind.Layer, error) {
 	l.group++
 	for i, part := range [len(m.head)]int{space.OuterHead1, space.OuterHead2} {
 		x = l.sep(&m.head[i], x, outer[part])
+		if m.arch.IsQuantised() { // parts with widths of their own are timed apart
+			l.group++
+		}
 	}
 	x = l.folded(gobind.Layer{Kind: gobind.LayerPWConv, Input: x, Input2: -1}, m.logits, m.logitsBits, outer[space.OuterClassifier])
 	l.add(gobind.Layer{Kind: gobind.LayerLabels, Input: x, Input2: -1})

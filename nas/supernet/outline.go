@@ -5,12 +5,12 @@ import (
 	"github.com/segnas/segnas/nas/space"
 )
 
-// Outline returns the layers that Plain.Layers would give for an architecture, with weights and biases of zero: enough to plan a session and
+// Outline returns the layers that Plain.Layers would give for an architecture in floating point, with weights and biases of zero: enough to plan a session and
 // know its memory, in microseconds. Layers share the zeros.
 func Outline(net space.Network, a space.Arch) []gobind.Layer {
 	var o outline
 	x := 0
-	for _, op := range net.Ops(a, 1, 1) {
+	for _, op := range net.Ops(a.Float(), 1, 1) {
 		switch op.Kind {
 		case space.Stem:
 			x = o.add(gobind.Layer{Kind: gobind.LayerConv3x3, Input: x, Channels: stemConvChannels, Stride: 2, ReLU: true}, 9*op.InC*stemConvChannels, stemConvChannels)
