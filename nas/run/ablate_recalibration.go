@@ -16,14 +16,17 @@ func recalibrationAblation() ablation {
 		name: "recalibration", use: fmt.Sprintf("mean mIoU of %d random sub-networks of one supernet, batch-norm statistics computed anew for each or kept", sharedNetworks),
 		columns: supernetColumns(),
 		variants: []variant{
-			{name: "anew", what: "computed anew over a few training batches", score: scoredBy(func(*train.Evaluator) {})},
-			{name: "kept", what: "the supernet's running ones, which are those of other widths too", score: scoredBy(func(e *train.Evaluator) {
+			{name: "anew", what: "computed anew over a few training batches", score: scoredBy(sharedNetworks, func(*train.Evaluator) {})},
+			{name: "kept", what: "the supernet's running ones, which are those of other widths too", score: scoredBy(sharedNetworks, func(e *train.Evaluator) {
 				e.Recalibration, e.Clips = nil, false
 			})},
 		},
 		conclude: concludeOrder("kept statistics against recalibrated ones"),
 	}
 }
+
+// clipsNetworks are fewer: a network's clips take several times as long as its evaluation.
+const clipsNetworks = 30
 
 // clipsAblation asks what a quantised network's clips of its own are worth.
 func clipsAblation() ablation {
@@ -34,11 +37,11 @@ func clipsAblation() ablation {
 		c.learnBits()
 	}
 	return ablation{
-		name: "clips", use: fmt.Sprintf("mean mIoU of %d random quantised sub-networks of one supernet, their activations' clips kept or fitted to each", sharedNetworks),
+		name: "clips", use: fmt.Sprintf("mean mIoU of %d random quantised sub-networks of one supernet, their activations' clips kept or fitted to each", clipsNetworks),
 		columns: supernetColumns(),
 		variants: []variant{
-			{name: "kept", what: "the supernet's, trained with all sub-networks", change: bits, score: scoredBy(func(e *train.Evaluator) { e.Clips = false })},
-			{name: "fitted", what: "those of least squared error over the batches that statistics are computed on", change: bits, score: scoredBy(func(e *train.Evaluator) {
+			{name: "kept", what: "the supernet's, trained with all sub-networks", change: bits, score: scoredBy(clipsNetworks, func(e *train.Evaluator) { e.Clips = false })},
+			{name: "fitted", what: "those of least squared error over the batches that statistics are computed on", change: bits, score: scoredBy(clipsNetworks, func(e *train.Evaluator) {
 				e.Clips = true
 			})},
 		},
@@ -47,7 +50,7 @@ func clipsAblation() ablation {
 }
 
 // scoredBy scores random networks of the shared supernet, which an evaluator that is changed recalibrates.
-func scoredBy(change func(e *train.Evaluator)) scorer {
+func scoredBy(networks int, change func(e *train.Evaluator)) scorer {
 	return func(p *pipeline, ctx context.Context, _ string) (cell, error) {
 		s, err := p.sharedSupernet(ctx)
 		if err != nil {
@@ -56,7 +59,7 @@ func scoredBy(change func(e *train.Evaluator)) scorer {
 		defer s.close()
 		e := *s.evaluator
 		change(&e)
-		return p.scoreRandom(ctx, sharedNetworks, func(a space.Arch) (float64, error) {
+		return p.scoreRandom(ctx, networks, func(a space.Arch) (float64, error) {
 			score, err := e.Evaluate(ctx, a)
 			return score.MIoU, err
 		})
