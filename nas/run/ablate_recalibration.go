@@ -41,9 +41,8 @@ func clipsAblation() ablation {
 		columns: supernetColumns(),
 		variants: []variant{
 			{name: "kept", what: "the supernet's, trained with all sub-networks", change: bits, score: scoredBy(clipsNetworks, func(e *train.Evaluator) { e.Clips = false })},
-			{name: "fitted", what: "those of least squared error over the batches that statistics are computed on", change: bits, score: scoredBy(clipsNetworks, func(e *train.Evaluator) {
-				e.Clips = true
-			})},
+			{name: "fitted", what: "those of least squared error over the batches that statistics are computed on", change: bits,
+				score: scoredBy(clipsNetworks, func(e *train.Evaluator) { e.Clips = true })},
 		},
 		conclude: concludeOrder("fitted clips against kept ones"),
 	}
