@@ -233,9 +233,9 @@ template <int K, int S, class W, class T>
 SEGNAS_KERNEL(tile_threads(K)) dwconv_backward_rows(const DwconvBackward<T> a) {
   backward_rows<K, S, W>(a);
 }
-// Of 16 bits: the compiler's own choice would spill.
+// Of 16 bits, and with norms that quantise: the compiler's own choice would spill.
 template <int K, int S, class W, class T>
-SEGNAS_KERNEL(tile_threads(K), 256 / tile_threads(K)) dwconv_backward_rows_16(const DwconvBackward<T> a) {
+SEGNAS_KERNEL(tile_threads(K), 256 / tile_threads(K)) dwconv_backward_rows_bounded(const DwconvBackward<T> a) {
   backward_rows<K, S, W>(a);
 }
 
@@ -258,10 +258,10 @@ segnas_status run_backward(Stream *s, DwconvBackward<T> &a, const segnas_tensor 
   constexpr size_t kTapBytes = W::kWeight ? tile_threads(K) / kWarp * tile_threads(K) * sizeof(float) : 0;
   constexpr size_t kPartBytes = W::kFused && W::kInput ? tile_threads(K) * sizeof(Part) : 0;
   const Grid grid = a.tiling.grid(K, kTapBytes > kPartBytes ? kTapBytes : kPartBytes);
-  if constexpr (sizeof(T) == sizeof(float)) {
+  if constexpr (sizeof(T) == sizeof(float) && !W::kQuantised) {
     SEGNAS_GPU_TRY(launch("dwconv_backward_rows", s->raw, err, grid, dwconv_backward_rows<K, S, W, T>, a));
   } else {
-    SEGNAS_GPU_TRY(launch("dwconv_backward_rows", s->raw, err, grid, dwconv_backward_rows_16<K, S, W, T>, a));
+    SEGNAS_GPU_TRY(launch("dwconv_backward_rows", s->raw, err, grid, dwconv_backward_rows_bounded<K, S, W, T>, a));
   }
   if constexpr (W::kWeight) SEGNAS_GPU_TRY(finish_weights(s, a.weight_parts, a.tiling.tiles(), K * K, channels, accumulate != 0, rows_of(*dw), err));
   if (sums) SEGNAS_GPU_TRY(finish_gradient_sums(s, static_cast<const Part *>(a.parts), a.tiling.tiles(), channels, *sums, err));
