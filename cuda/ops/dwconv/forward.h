@@ -23,10 +23,11 @@ enum class DwconvKind {
   kBiased,  // sums begin at a bias, and a ReLU may end them: a deployed layer
 };
 
-// Channels of a thread. Two of 16 bits are one register's worth of memory; with a norm's parameters they would spill for k = 5.
+// Channels of a thread. Two of 16 bits are one register's worth of memory; with a norm's parameters they would spill for k = 5, with a range for k = 3.
 template <class T>
 constexpr int vector_for(int k, DwconvKind kind) {
-  return k == 3 || (k == 5 && sizeof(T) == 2 && kind != DwconvKind::kNorm && kind != DwconvKind::kQuantised) ? 2 : 1;
+  if (kind == DwconvKind::kQuantised) return 1;
+  return k == 3 || (k == 5 && sizeof(T) == 2 && kind != DwconvKind::kNorm) ? 2 : 1;
 }
 
 template <class T>
