@@ -59,7 +59,7 @@ struct DwconvForwardThread {
   T *target;
   float w[K * K][V];
   float mean[V] = {}, scale[V] = {}, beta[V] = {}, bias[V] = {};
-  Range range[V];
+  Range range[kQuantised ? V : 1];
   LongMoments moments[V];
   int pixels = 0;
   unsigned columns;
@@ -151,10 +151,13 @@ struct DwconvForwardThread {
 #pragma unroll
     for (int q = 0; q < kWidth; q++)
 #pragma unroll
-      for (int c = 0; c < V; c++) {
-        row[q][c] = activation(row[q][c], mean[c], scale[c], beta[c], a.norm.relu);
-        if constexpr (kQuantised) row[q][c] = quantised(row[q][c], range[c]);
-      }
+      for (int c = 0; c < V; c++) row[q][c] = activation(row[q][c], mean[c], scale[c], beta[c], a.norm.relu);
+    if constexpr (kQuantised) {
+#pragma unroll
+      for (int q = 0; q < kWidth; q++)
+#pragma unroll
+        for (int c = 0; c < V; c++) row[q][c] = quantised(row[q][c], range[c]);
+    }
   }
 
   // The s-th row of the S that end row i of y: tap row K-S+s of it, and of the rows below it S tap rows higher each.
