@@ -19,7 +19,7 @@ segnas_status check_norm_rows(const segnas_stream *s, const char *op, const char
                               segnas_error *err) {
   const bool quantised = t && t->rank == 2 && quantised_norm(*t);
   SEGNAS_TRY(check_matrix(s, op, name, t, quantised ? kNormQuantisedRows : kNormRows, channels, pitch, err));
-  if (!quantised || !s->context->backend) return SEGNAS_OK;
+  if (!quantised || !s->context->backend || s->context->backend->ops.norm_quantise) return SEGNAS_OK;
   return fail(err, SEGNAS_NO_KERNEL, "%s: %s has %d rows; %s does not quantise in passing", op, name, kNormQuantisedRows, s->context->device_name);
 }
 

@@ -24,7 +24,7 @@ struct Norm {
   static int sums_of(bool quantised) { return quantised ? 3 : 2; }
 };
 
-// 6 rows or, on the CPU, 10.
+// 6 rows or, where the device quantises in passing, 10.
 segnas_status check_norm_rows(const segnas_stream *s, const char *op, const char *name, const segnas_tensor *t, int64_t channels, int64_t *pitch,
                               segnas_error *err);
 inline bool quantised_norm(const segnas_tensor &norm) { return norm.shape[0] == kNormQuantisedRows; }

@@ -139,7 +139,7 @@ struct Entry<kOperation> {
 
 // The table begins with its size, padded to a pointer; the rest are operations, and ops.h names all of them.
 #define SEGNAS_GPU_COUNT(name) +1
-static_assert(sizeof(segnas_backend_ops) == sizeof(void *) * (1 SEGNAS_GPU_OPERATIONS(SEGNAS_GPU_COUNT) SEGNAS_GPU_LACKING(SEGNAS_GPU_COUNT)), "ops.h should name every operation of backend.h");
+static_assert(sizeof(segnas_backend_ops) == sizeof(void *) * (1 SEGNAS_GPU_OPERATIONS(SEGNAS_GPU_COUNT)), "ops.h should name every operation of backend.h");
 #undef SEGNAS_GPU_COUNT
 
 segnas_backend make_table() {

@@ -78,16 +78,26 @@ inline int64_t pixels_of(const segnas_tensor &t) {
 }
 inline int64_t channels_of(const segnas_tensor &t) { return t.shape[t.rank - 1]; }
 
-// A norm [6,C] (segnas.h, "training with batch norm in passing"); mean NULL: there is none and the activation is x itself.
+// A norm [6,C] or [10,C] (segnas.h, "training with batch norm in passing"); mean NULL: there is none and the activation is x itself; low NULL: it does
+// not quantise.
 struct Norm {
   const float *mean = nullptr, *scale = nullptr, *beta = nullptr, *centre = nullptr, *slope = nullptr;
   int32_t relu = 0;
+  const float *low = nullptr, *high = nullptr, *r = nullptr, *s = nullptr;
 };
+inline bool quantises(const segnas_tensor *norm) { return norm && norm->shape[0] == 10; }
 inline Norm norm_of(const segnas_tensor *t, int32_t relu) {
   if (!t) return {};
   const float *at = f32(*t);
   const int64_t pitch = t->stride[0];
-  return {at, at + pitch, at + 2 * pitch, at + 4 * pitch, at + 5 * pitch, relu};
+  Norm norm = {at, at + pitch, at + 2 * pitch, at + 4 * pitch, at + 5 * pitch, relu};
+  if (quantises(t)) norm.low = at + 6 * pitch, norm.high = at + 7 * pitch, norm.r = at + 8 * pitch, norm.s = at + 9 * pitch;
+  return norm;
+}
+// work(std::bool_constant): kernels whose norms quantise are others, so that those whose norms do not keep their registers.
+template <class Work>
+segnas_status with_quantised(bool quantised, const Work &work) {
+  return quantised ? work(std::true_type()) : work(std::false_type());
 }
 // (x - mean) scale + beta and its ReLU, rounded step by step as everywhere: the same bits wherever x is read.
 SEGNAS_DEVICE float activation(float x, float mean, float scale, float beta, int32_t relu) {

@@ -14,7 +14,7 @@
 #define SEGNAS_GPU_KTRANSFORM(op) op(ktransform_forward) op(ktransform_backward)
 #define SEGNAS_GPU_BATCHNORM(op)                                                                                      \
   op(batchnorm_forward) op(batchnorm_inference) op(batchnorm_backward) op(norm_from_moments) op(norm_from_statistics) \
-  op(norm_forward) op(norm_sums) op(norm_backward) op(norm_gradient)
+  op(norm_forward) op(norm_sums) op(norm_backward) op(norm_gradient) op(norm_quantise) op(norm_quantise_backward)
 #define SEGNAS_GPU_FAKEQUANT(op) op(fakequant_forward) op(fakequant_backward)
 #define SEGNAS_GPU_ELEMENTWISE(op) op(relu_forward) op(relu_backward) op(add_forward) op(fill) op(copy) op(axpy)
 #define SEGNAS_GPU_UPSAMPLE(op) op(upsample_forward) op(upsample_add_forward) op(upsample_backward)
@@ -25,9 +25,6 @@
 #define SEGNAS_GPU_OPERATIONS(op)                                                                                            \
   SEGNAS_GPU_CONV3X3(op) SEGNAS_GPU_DWCONV(op) SEGNAS_GPU_PWCONV(op) SEGNAS_GPU_KTRANSFORM(op) SEGNAS_GPU_BATCHNORM(op) \
   SEGNAS_GPU_FAKEQUANT(op) SEGNAS_GPU_ELEMENTWISE(op) SEGNAS_GPU_UPSAMPLE(op) SEGNAS_GPU_POOL(op) SEGNAS_GPU_LOSS(op) SEGNAS_GPU_OPTIMISER(op)
-
-// What the table leaves empty: norms that quantise in passing.
-#define SEGNAS_GPU_LACKING(op) op(norm_quantise) op(norm_quantise_backward)
 
 namespace segnas::gpu {
 #define SEGNAS_GPU_DECLARE(name) extern "C++" std::remove_pointer_t<decltype(segnas_backend_ops::name)> name;

@@ -1,7 +1,7 @@
 // Four neighbouring channels of a pixel, or of a row of weights: what a thread reads, computes and writes at a time. Where a matrix's rows lie on
 // four elements' bytes a quad moves in one access, elsewhere in up to four; the values and what is computed from them are the same.
 #pragma once
-#include "op.h"
+#include "quantiser.h"
 #include "storage.h"
 
 namespace segnas::gpu {
@@ -81,6 +81,12 @@ struct QuadBend {
   Quad centre, slope;
 };
 
+// And the range of a norm that quantises; of one that does not it is not used.
+struct QuadRange {
+  Quad low, high, r, s;
+  SEGNAS_DEVICE Range of(int i) const { return {low.at[i], high.at[i], r.at[i], s.at[i]}; }
+};
+
 SEGNAS_DEVICE QuadNorm load_norm(const QuadNorms &n, int64_t channel, int64_t left) {
   QuadNorm q = {load_quad(n.rows.mean + channel, left, n.aligned), load_quad(n.rows.scale + channel, left, n.aligned),
                 load_quad(n.rows.beta + channel, left, n.aligned)};
@@ -93,6 +99,12 @@ SEGNAS_DEVICE QuadNorm load_norm(const QuadNorms &n, int64_t channel, int64_t le
 }
 SEGNAS_DEVICE QuadBend load_bend(const QuadNorms &n, int64_t channel, int64_t left) {
   return {load_quad(n.rows.centre + channel, left, n.aligned), load_quad(n.rows.slope + channel, left, n.aligned)};
+}
+
+SEGNAS_DEVICE QuadRange load_range(const QuadNorms &n, int64_t channel, int64_t left) {
+  if (!n.rows.low) return {};
+  return {load_quad(n.rows.low + channel, left, n.aligned), load_quad(n.rows.high + channel, left, n.aligned),
+          load_quad(n.rows.r + channel, left, n.aligned), load_quad(n.rows.s + channel, left, n.aligned)};
 }
 
 SEGNAS_DEVICE Quad activations(const Quad &x, const QuadNorm &n, int32_t relu) {
@@ -111,13 +123,43 @@ SEGNAS_DEVICE Quad masked(const Quad &x, const Quad &da, const QuadNorm &n, int3
   return g;
 }
 
-// x's gradient from its activation's: scale (g - centre - (x - mean) slope).
-SEGNAS_DEVICE Quad gradients(const Quad &x, const Quad &da, const QuadNorm &n, const QuadBend &b, int32_t relu) {
-  const Quad g = masked(x, da, n, relu);
+// x's gradient from g: scale (g - centre - (x - mean) slope).
+SEGNAS_DEVICE Quad raw_gradients(const Quad &x, const Quad &g, const QuadNorm &n, const QuadBend &b) {
   Quad dx;
 #pragma unroll
   for (int i = 0; i < 4; i++) dx.at[i] = n.scale.at[i] * (g.at[i] - b.centre.at[i] - (x.at[i] - n.mean.at[i]) * b.slope.at[i]);
   return dx;
+}
+SEGNAS_DEVICE Quad gradients(const Quad &x, const Quad &da, const QuadNorm &n, const QuadBend &b, int32_t relu) {
+  return raw_gradients(x, masked(x, da, n, relu), n, b);
+}
+
+// The same where the norm may quantise.
+SEGNAS_DEVICE Quad activations(const Quad &x, const QuadNorm &n, const QuadRange &range, const Norm &norm) {
+  Quad a = activations(x, n, norm.relu);
+  if (norm.low) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) a.at[i] = quantised(a.at[i], range.of(i));
+  }
+  return a;
+}
+// beyond: what an element adds to its clip's gradient.
+SEGNAS_DEVICE Quad masked(const Quad &x, const Quad &da, const QuadNorm &n, const QuadRange &range, const Norm &norm, Quad &beyond) {
+  Quad g = da;
+  beyond = {};
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+    const float a = activation(x.at[i], n.mean.at[i], n.scale.at[i], n.beta.at[i], 0);
+    if (norm.relu) g.at[i] = a > 0 ? g.at[i] : 0.0f;
+    if (!norm.low) continue;
+    g.at[i] = within(a, g.at[i], range.low.at[i], range.high.at[i]);
+    beyond.at[i] = clip_term(a, da.at[i], range.low.at[i], range.high.at[i], norm.relu);
+  }
+  return g;
+}
+SEGNAS_DEVICE Quad gradients(const Quad &x, const Quad &da, const QuadNorm &n, const QuadBend &b, const QuadRange &range, const Norm &norm) {
+  Quad beyond;
+  return raw_gradients(x, masked(x, da, n, range, norm, beyond), n, b);
 }
 
 }  // namespace segnas::gpu

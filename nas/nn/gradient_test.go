@@ -22,6 +22,11 @@ func newBench(t testing.TB, seed uint64) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newBenchOn(t, ctx, seed)
+}
+
+func newBenchOn(t testing.TB, ctx *gobind.Context, seed uint64) *bench {
+	t.Helper()
 	tape, err := NewTape(ctx)
 	if err != nil {
 		t.Fatal(err)

@@ -83,8 +83,8 @@ func (t *Tape) FakeQuant(x Value, q *Quantiser, bits int, mode Mode) Value {
 	return v
 }
 
-// FakeQuantOnly is FakeQuant of a value that nothing else reads, x, which becomes what is returned: where batch norm made it and the device can, whoever
-// reads it quantises it in passing. The bits are FakeQuant's.
+// FakeQuantOnly is FakeQuant of a value that nothing else reads, x, which becomes what is returned: where batch norm made it, whoever reads it quantises it
+// in passing. In float32 the bits are FakeQuant's.
 func (t *Tape) FakeQuantOnly(x Value, q *Quantiser, bits int, mode Mode) Value {
 	if bits == 0 || t.err != nil {
 		return x

@@ -188,49 +188,6 @@ func TestSetClipGradient_StepsLearnInsideTheClip(t *testing.T) {
 	}
 }
 
-// Quantised in passing, a block gives the bits of passes of its own, and the same gradients but for the order of the clips' sums.
-func TestFakeQuantOnly_InPassingIsThePassOfItsOwn(t *testing.T) {
-	b := newBench(t, 17)
-	if !b.tape.passing {
-		t.Skip("the device has no norms that quantise in passing")
-	}
-	wide, mid, narrow := b.quantiser(t, "in", true, 1.5), b.quantiser(t, "wide", false, 1.2), b.quantiser(t, "narrow", false, 0.9)
-	expand, depthwise, project := b.store.NewPWConvBN("expand", 6, 20, true), b.store.NewDWConvBN("depthwise", 20, 3, 3, 1), b.store.NewPWConvBN("project", 20, 6, false)
-	if err := b.store.Finish(); err != nil {
-		t.Fatal(err)
-	}
-	x, r := b.random(t, 2, 9, 7, 6), b.random(t, 2, 9, 7, 6)
-	for _, mode := range []Mode{Train, TrainFrozen} {
-		block := func(t *Tape, x Value) Value {
-			in := t.FakeQuant(x, wide, 4, mode)
-			h := t.FakeQuantOnly(expand.Forward(t, in, 20, mode), mid, 4, mode)
-			h = t.FakeQuantOnly(depthwise.Forward(t, h, 3, mode), narrow, 8, mode)
-			return t.Add(in, project.Forward(t, h, 6, mode))
-		}
-		var y, dx, grads [2][]float32
-		for i, passing := range []bool{true, false} {
-			b.tape.passing = passing
-			y[i], dx[i] = b.pass(t, x, r, block)
-			for _, p := range b.store.Params() {
-				if _, used := p.Used(); used {
-					grads[i] = append(grads[i], gradOf(p)...)
-				}
-			}
-			b.tape.DiscardGradients()
-		}
-		for i := range y[0] {
-			if math.Float32bits(y[0][i]) != math.Float32bits(y[1][i]) {
-				t.Fatalf("mode %d: y[%d] is %g in passing, %g by itself", mode, i, y[0][i], y[1][i])
-			}
-		}
-		near(t, "dx", dx[0], dx[1])
-		near(t, "gradients", grads[0], grads[1])
-		if len(grads[0]) != len(grads[1]) {
-			t.Errorf("%d gradients in passing, %d by itself", len(grads[0]), len(grads[1]))
-		}
-	}
-}
-
 // Fitted clips make a smaller error than the largest magnitude as the clip does, and one that grows as bits go.
 func TestFit_ClipsOfLeastError(t *testing.T) {
 	b := newBench(t, 14)

@@ -16,7 +16,7 @@ type Tape struct {
 	arena   arena
 	stored  gobind.DType // of activations and their gradients, but for logits
 	clips   gobind.ClipGradient
-	passing bool // the device has norms that quantise the activation
+	passing bool // norms quantise the activation where that can be; false: every quantiser is a pass of its own
 	small   bump
 	values  []valueState
 	nodes   []node
@@ -81,7 +81,7 @@ func NewTape(ctx *gobind.Context) (*Tape, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Tape{ctx: ctx, stream: stream, arena: arena{ctx: ctx}, small: bump{ctx: ctx}, passing: ctx.Device() == "cpu"}
+	t := &Tape{ctx: ctx, stream: stream, arena: arena{ctx: ctx}, small: bump{ctx: ctx}, passing: true}
 	if err := t.losses.open(ctx); err != nil {
 		stream.Close()
 		return nil, err

@@ -13,7 +13,7 @@ import (
 // ablations lists all ablations. The first variant of each is what the others are compared with.
 func ablations(c Config) []ablation {
 	return []ablation{
-		headlineAblation(), redesignAblation(), sharingAblation(c), recalibrationAblation(), rankAblation(c),
+		headlineAblation(), redesignAblation(), sharingAblation(c), recalibrationAblation(), clipsAblation(), rankAblation(c),
 		evolutionAblation(), constraintAblation(), devicesAblation(), costAblation(), bestAblation(), quantisedAblation(),
 		recipeAblation(), sandwichAblation(),
 	}

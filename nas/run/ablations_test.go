@@ -48,7 +48,7 @@ func TestAblate_EveryClaimOfTheMethodInOneFolder(t *testing.T) {
 		t.Skip("-short: trains some sixty little networks")
 	}
 	folder := t.TempDir()
-	for _, name := range []string{"headline", "redesign", "sharing", "recalibration", "rank", "evolution", "constraint", "devices", "best", "quantised"} {
+	for _, name := range []string{"headline", "redesign", "sharing", "recalibration", "clips", "rank", "evolution", "constraint", "devices", "best", "quantised"} {
 		args := tinyAblation(folder, name)
 		first := ablated(t, args...)
 		if len(first.Rows) == 0 || len(first.Cells) != 2*len(first.Rows) {
@@ -76,7 +76,7 @@ func TestAblate_EveryClaimOfTheMethodInOneFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"headline", "redesign", "sharing", "recalibration", "rank", "evolution", "constraint", "devices", "cost", "best", "quantised"} {
+	for _, name := range []string{"headline", "redesign", "sharing", "recalibration", "clips", "rank", "evolution", "constraint", "devices", "cost", "best", "quantised"} {
 		if !strings.Contains(string(page), `id="`+name+`"`) {
 			t.Errorf("the report has no section %s", name)
 		}

@@ -35,7 +35,8 @@ func (p *pipeline) openAccuracies(path string) (err error) {
 }
 
 // cached puts the file of scores before an evaluator. A score depends on the supernet's weights, on the pictures that it is recalibrated and
-// judged on, and, in its last bits, on the arithmetic; not on the device that is searched for, nor on its limits.
+// judged on, on whether clips are fitted to the former, and, in its last bits, on the arithmetic; not on the device that is searched for, nor on its
+// limits.
 func (p *pipeline) cached(ctx context.Context, e *train.Evaluator) (*search.Cached, error) {
 	weights, err := fingerprint(p.folder.file(supernetName, train.CheckpointFile), "supernet")
 	if err != nil {
@@ -47,6 +48,9 @@ func (p *pipeline) cached(ctx context.Context, e *train.Evaluator) (*search.Cach
 	}
 	c := &search.Cached{
 		Evaluator: e, Accuracies: p.accuracies, Fingerprint: weights + "-" + pictures, Arithmetic: p.arithmetic(), Any: p.from != nil,
+	}
+	if e.Clips {
+		c.Fingerprint += "-clips"
 	}
 	if p.from != nil && len(c.Accuracies.Of(c.Fingerprint, c.Arithmetic)) == 0 {
 		err = p.addTraced(c)

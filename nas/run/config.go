@@ -74,6 +74,9 @@ type Config struct {
 	RandomChecks int `json:"random_checks"`
 	// RecalibrationBatches are the training batches over which a network's running statistics are computed anew.
 	RecalibrationBatches int `json:"recalibration_batches"`
+	// RecalibrateClips fits the clips of a quantised network's activations to these batches, too, where the supernet's networks are evaluated. It takes
+	// long and gains nothing (nas/quant/README.md), so presets leave it out.
+	RecalibrateClips bool `json:"recalibrate_clips,omitempty"`
 
 	Search search.Config `json:"search"`
 	// Pareto is at how many latencies, up to the limit, the search looks for the best network; 0 is the limit alone.

@@ -109,6 +109,11 @@ func (p *pipeline) evaluate(ctx context.Context, o evalOptions, model supernet.D
 	recalibration, feed := p.feeds(p.data.Train, ds)
 	arch := archIn(model)
 	if about.Kind == train.Elastic || about.Kind == train.Naive { // statistics of a supernet are those of other networks too
+		if p.cfg.RecalibrateClips {
+			if err := p.worker.FitClips(ctx, model, arch, recalibration); err != nil {
+				return Scored{}, err
+			}
+		}
 		if err := p.worker.Recalibrate(ctx, model, arch, recalibration); err != nil {
 			return Scored{}, err
 		}

@@ -310,7 +310,7 @@ func (p *pipeline) evaluator(ctx context.Context, super supernet.Model) (*train.
 	if validation, err = train.Keep(ctx, validation, keepBytes); err != nil {
 		return nil, err
 	}
-	return &train.Evaluator{Worker: p.worker, Supernet: super, Recalibration: recalibration, Validation: validation}, nil
+	return &train.Evaluator{Worker: p.worker, Supernet: super, Recalibration: recalibration, Clips: p.cfg.RecalibrateClips, Validation: validation}, nil
 }
 
 // search evolves architectures within the limits.

@@ -146,6 +146,7 @@ func trainingFlags(fs *pflag.FlagSet, c *Config) {
 	fs.Float64Var(&c.Optimiser.Clip, "clip", c.Optimiser.Clip, "largest gradient norm; 0 does not clip")
 	fs.IntVar(&c.Checks, "checks", c.Checks, "evaluations during a network's training")
 	fs.IntVar(&c.RecalibrationBatches, "recalibration-batches", c.RecalibrationBatches, "training batches for batch-norm statistics")
+	fs.BoolVar(&c.RecalibrateClips, "recalibrate-clips", c.RecalibrateClips, "where a supernet's networks are evaluated, fit the clips of their activations to these batches, too")
 	fs.IntVar(&c.Scenes.Train, "train-scenes", c.Scenes.Train, "scenes to train on")
 	fs.IntVar(&c.Scenes.Validation, "search-scenes", c.Scenes.Validation, "scenes to validate the search on")
 	fs.IntVar(&c.Scenes.Test, "test-scenes", c.Scenes.Test, "scenes to report on")

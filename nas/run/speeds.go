@@ -72,6 +72,9 @@ func (p *pipeline) timeEvaluations(ctx context.Context, m *supernet.Plain, s *Sp
 		return err
 	}
 	pictures := p.data.SearchVal.Len() + p.cfg.RecalibrationBatches*p.cfg.Batch
+	if p.cfg.RecalibrateClips { // which goes over the batches once more
+		pictures += p.cfg.RecalibrationBatches * p.cfg.Batch
+	}
 	s.Evaluation = search * time.Duration(pictures) / time.Duration(min(evaluationBatch, p.data.SearchVal.Len()))
 	s.Test = test * time.Duration(p.data.Val.Len()) / time.Duration(min(evaluationBatch, p.data.Val.Len()))
 	return nil

@@ -18,6 +18,14 @@ func (w *Worker) Calibrate(ctx context.Context, m supernet.Model, a space.Arch, 
 	if err := supernet.FitWeights(m); err != nil {
 		return err
 	}
+	return w.FitClips(ctx, m, a, feed)
+}
+
+// FitClips is Calibrate for the clips of activations alone. It needs no running statistics and leaves them alone: compute them after it.
+func (w *Worker) FitClips(ctx context.Context, m supernet.Model, a space.Arch, feed Feed) error {
+	if len(supernet.Quantisers(m)) == 0 {
+		return nil
+	}
 	return w.overBatches(ctx, m, a, feed, nn.Calibrate)
 }
 

@@ -202,7 +202,7 @@ SEGNAS_API segnas_status segnas_add_forward(segnas_stream *s, const segnas_tenso
  * A norm of 10 rows, f32 [10,C], quantises the activation as well ("fake quantisation" below); its last rows are low, high, r, s, from
  * segnas_norm_quantise. Readers then take a' = round(min(max(a, low), high) r) s for a, with the bits of segnas_norm_forward followed by
  * segnas_fakequant_forward, and da for the gradient of a': g = da where low < a < high too, else 0. Its sums are f64 [3,C], the third row for the
- * clip's gradient: the sum of da where a >= high, less that where a <= low < 0. Plug-ins have no norms of 10 rows (SEGNAS_NO_KERNEL). */
+ * clip's gradient: the sum of da where a >= high, less that where a <= low < 0. Of activations in 16 bits readers quantise the float32 value. */
 
 /* norm from moments f64 [2,C]: mean and variance E[(x-mean)^2] of x over `pixels` pixels. inv_std = 1/sqrt(var+eps); centre = slope = 0.
  * running_mean and running_var as in segnas_batchnorm_forward (both or neither may be NULL). */

@@ -108,7 +108,7 @@ segnas_status batchnorm_forward(void *stream, const segnas_tensor *x, const segn
   SEGNAS_GPU_TRY(launch("batchnorm_statistics", s->raw, err, warp_per_channel(channels), statistics,
                         StatisticsArgs{sums, parts.slabs, shift, f32(*gamma), eps, update, running_mean ? f32(*running_mean) : nullptr,
                                        running_mean ? f32(*running_var) : nullptr, f32(*mean), f32(*inv_std), scale}));
-  SEGNAS_GPU_TRY(launch("batchnorm_apply", s->raw, err, pass.grid(), apply<float>,
+  SEGNAS_GPU_TRY(launch("batchnorm_apply", s->raw, err, pass.grid(), apply<false, float>,
                         ApplyArgs<float>{pass, matrix_of(*x), matrix_of(*y), given(f32(*mean), scale, f32(*beta), relu)}));
   return succeed(err);
 }
@@ -124,7 +124,7 @@ segnas_status batchnorm_inference(void *stream, const segnas_tensor *x, const se
   SEGNAS_GPU_TRY(s->reserve(static_cast<size_t>(channels) * sizeof(float), &scale, err));
   SEGNAS_GPU_TRY(launch("batchnorm_scale", s->raw, err, {ceil_div<int64_t>(channels, 256), 1, 1, 256, 0}, scale_of,
                         ScaleArgs{channels, f32(*var), f32(*gamma), eps, static_cast<float *>(scale)}));
-  SEGNAS_GPU_TRY(launch("batchnorm_apply", s->raw, err, pass.grid(), apply<float>,
+  SEGNAS_GPU_TRY(launch("batchnorm_apply", s->raw, err, pass.grid(), apply<false, float>,
                         ApplyArgs<float>{pass, matrix_of(*x), matrix_of(*y), given(f32(*mean), static_cast<float *>(scale), f32(*beta), relu)}));
   return succeed(err);
 }
@@ -143,12 +143,12 @@ segnas_status batchnorm_backward(void *stream, const segnas_tensor *x, const seg
   norm.gamma = f32(*gamma), norm.rows.centre = centre, norm.rows.slope = slope;
   GradientArgs<float> args = {sums, matrix_of(*x), matrix_of(*dy), matrix_of(*dx), norm, parts.slabs};
   SEGNAS_GPU_TRY(launch("batchnorm_gradient_sums", s->raw, err, sums.grid(column_sum_bytes<2>()),
-                        frozen ? gradient_sums<true, float> : gradient_sums<false, float>, args));
+                        frozen ? gradient_sums<true, false, float> : gradient_sums<false, false, float>, args));
   SEGNAS_GPU_TRY(launch("batchnorm_parameter_gradients", s->raw, err, warp_per_channel(channels), parameter_gradients,
                         ParameterArgs{sums, parts.slabs, f32(*inv_std), accumulate, f32(*dgamma), f32(*dbeta), centre, slope}));
   if (frozen) return succeed(err);
   args.columns = pass;
-  SEGNAS_GPU_TRY(launch("batchnorm_gradient", s->raw, err, pass.grid(), gradient<float>, args));
+  SEGNAS_GPU_TRY(launch("batchnorm_gradient", s->raw, err, pass.grid(), gradient<false, float>, args));
   return succeed(err);
 }
 

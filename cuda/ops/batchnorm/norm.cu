@@ -7,7 +7,7 @@
 namespace segnas::gpu {
 namespace {
 
-enum NormRow { kMean, kScale, kBeta, kInvStd, kCentre, kSlope };
+enum NormRow { kMean, kScale, kBeta, kInvStd, kCentre, kSlope, kLow, kHigh, kR, kS };
 
 SEGNAS_DEVICE int64_t channel_of_thread() { return static_cast<int64_t>(block_x()) * threads() + thread(); }
 Grid thread_per_channel(int64_t channels) { return {ceil_div<int64_t>(channels, 256), 1, 1, 256, 0}; }
@@ -81,6 +81,47 @@ SEGNAS_KERNEL(256) backward_of_sums(const BackwardArgs a) {
   a.norm[kSlope * a.pitch + c] = a.frozen ? 0.0f : static_cast<float>(product / a.count * inv_std * inv_std);
 }
 
+struct QuantiseNormArgs {
+  int64_t channels, pitch;
+  float *norm;
+  const float *clips;
+  bool per_channel;
+  Levels levels;
+};
+
+SEGNAS_KERNEL(256) quantise_norm(const QuantiseNormArgs a) {
+  const int64_t c = channel_of_thread();
+  if (c >= a.channels) return;
+  const Range range = range_of(a.levels, a.clips[a.per_channel ? c : 0]);
+  a.norm[kLow * a.pitch + c] = range.low;
+  a.norm[kHigh * a.pitch + c] = range.high;
+  a.norm[kR * a.pitch + c] = range.r;
+  a.norm[kS * a.pitch + c] = range.s;
+}
+
+struct ClipGradientArgs {
+  int64_t channels, clips;
+  const double *sums;  // of what lies beyond, [channels]
+  double scale;
+  int32_t accumulate;
+  float *dclip;
+};
+
+// A clip a warp; one clip of all channels is their sum.
+SEGNAS_KERNEL(8 * kWarp) clip_gradient(const ClipGradientArgs a) {
+  const int64_t c = warp_channel();
+  if (c >= a.clips) return;
+  double sum = 0;
+  if (a.clips > 1) {
+    sum = a.sums[c];
+  } else {
+    for (int64_t i = lane(); i < a.channels; i += kWarp) sum += a.sums[i];
+    sum = warp_sum(sum);
+  }
+  const float g = static_cast<float>(a.scale * sum);
+  if (lane() == 0) a.dclip[c] = a.accumulate ? a.dclip[c] + g : g;
+}
+
 }  // namespace
 
 segnas_status norm_from_moments(void *stream, const segnas_tensor *moments, int64_t pixels, const segnas_tensor *gamma, const segnas_tensor *beta,
@@ -110,7 +151,8 @@ segnas_status norm_forward(void *stream, const segnas_tensor *x, const segnas_te
   const Columns pass = pass_columns(pixels_of(*x), channels_of(*x));
   SEGNAS_GPU_TRY(with_activation(*x, [&](auto type) {
     using T = decltype(type);
-    return launch("norm_forward", s->raw, err, pass.grid(), apply<T>, ApplyArgs<T>{pass, matrix_of<T>(*x), matrix_of<T>(*y), quad_norms_of(norm, relu)});
+    return launch("norm_forward", s->raw, err, pass.grid(), quantises(norm) ? apply<true, T> : apply<false, T>,
+                  ApplyArgs<T>{pass, matrix_of<T>(*x), matrix_of<T>(*y), quad_norms_of(norm, relu)});
   }));
   return succeed(err);
 }
@@ -122,13 +164,16 @@ segnas_status norm_sums(void *stream, const segnas_tensor *x, const segnas_tenso
   const int64_t channels = channels_of(*x);
   const Columns columns = sum_columns(pixels_of(*x), channels);
   void *slabs;
-  SEGNAS_GPU_TRY(s->reserve(2 * static_cast<size_t>(columns.slabs * channels) * sizeof(double), &slabs, err));
-  SEGNAS_GPU_TRY(with_activation(*x, [&](auto type) {
-    using T = decltype(type);
-    return launch("norm_sums", s->raw, err, columns.grid(column_sum_bytes<2>()), gradient_sums<false, T>,
-                  GradientArgs<T>{columns, matrix_of<T>(*x), matrix_of<T>(*da), {}, quad_norms_of(norm, relu), static_cast<double *>(slabs)});
+  SEGNAS_GPU_TRY(s->reserve(static_cast<size_t>(sums->shape[0] * columns.slabs * channels) * sizeof(double), &slabs, err));
+  SEGNAS_GPU_TRY(with_quantised(quantises(norm), [&](auto quantised) {
+    constexpr bool kQuantised = decltype(quantised)::value;
+    SEGNAS_GPU_TRY(with_activation(*x, [&](auto type) {
+      using T = decltype(type);
+      return launch("norm_sums", s->raw, err, columns.grid(column_sum_bytes<kQuantised ? 3 : 2>()), gradient_sums<false, kQuantised, T>,
+                    GradientArgs<T>{columns, matrix_of<T>(*x), matrix_of<T>(*da), {}, quad_norms_of(norm, relu), static_cast<double *>(slabs)});
+    }));
+    return finish_gradient_sums(s, static_cast<const PartOf<kQuantised> *>(slabs), columns.slabs, channels, *sums, err);
   }));
-  SEGNAS_GPU_TRY(finish_gradient_sums(s, static_cast<const GradientPart *>(slabs), columns.slabs, channels, *sums, err));
   return succeed(err);
 }
 
@@ -150,9 +195,28 @@ segnas_status norm_gradient(void *stream, const segnas_tensor *x, const segnas_t
   const Columns pass = pass_columns(pixels_of(*x), channels_of(*x));
   SEGNAS_GPU_TRY(with_activation(*x, [&](auto type) {
     using T = decltype(type);
-    return launch("norm_gradient", s->raw, err, pass.grid(), gradient<T>,
+    return launch("norm_gradient", s->raw, err, pass.grid(), quantises(norm) ? gradient<true, T> : gradient<false, T>,
                   GradientArgs<T>{pass, matrix_of<T>(*x), matrix_of<T>(*da), matrix_of<T>(*dx), quad_norms_of(norm, relu), nullptr});
   }));
+  return succeed(err);
+}
+
+segnas_status norm_quantise(void *stream, const segnas_quantiser *q, const segnas_tensor *clip, const segnas_tensor *norm, segnas_error *err) {
+  Stream *s;
+  SEGNAS_GPU_TRY(Stream::enter(stream, &s, err));
+  const int64_t channels = norm->shape[1];
+  SEGNAS_GPU_TRY(launch("norm_quantise", s->raw, err, thread_per_channel(channels), quantise_norm,
+                        QuantiseNormArgs{channels, norm->stride[0], f32(*norm), f32(*clip), channels_of(*clip) > 1, levels_of(*q)}));
+  return succeed(err);
+}
+
+segnas_status norm_quantise_backward(void *stream, const segnas_quantiser *q, const segnas_tensor *sums, int32_t accumulate, const segnas_tensor *dclip,
+                                     segnas_error *err) {
+  Stream *s;
+  SEGNAS_GPU_TRY(Stream::enter(stream, &s, err));
+  const int64_t clips = channels_of(*dclip);
+  SEGNAS_GPU_TRY(launch("norm_quantise_backward", s->raw, err, warp_per_channel(clips), clip_gradient,
+                        ClipGradientArgs{sums->shape[1], clips, f64(*sums) + 2 * sums->stride[0], static_cast<double>(q->scale), accumulate, f32(*dclip)}));
   return succeed(err);
 }
 

@@ -2,7 +2,7 @@
 //
 //                    reads     writes   operations an element
 //   moments          x                  3      sums of x - shift and (x - shift)^2
-//   apply            x         y        3      y = (x - mean) scale + beta, ReLU
+//   apply            x         y        3      y = (x - mean) scale + beta, ReLU; 5 more where the norm quantises
 //   gradient_sums    x, dy    (dx)      6      sums of g and g (x - mean), g = dy masked; with given statistics dx = scale g in the same pass
 //   gradient         x, dy     dx       8      dx = scale (g - centre - (x - mean) slope)
 //
@@ -84,10 +84,12 @@ struct ApplyArgs {
   QuadNorms norm;
 };
 
-template <class Stored>
+template <bool kQuantised, class Stored>
 SEGNAS_KERNEL(kColumnThreads) apply(const ApplyArgs<Stored> a) {
   const Column at = column_of(a.columns);
   const QuadNorm norm = load_norm(a.norm, at.channel, at.left);
+  QuadRange range = {};
+  if constexpr (kQuantised) range = load_range(a.norm, at.channel, at.left);
   for (int64_t p = at.begin; p < at.end; p += kBatch * a.columns.rows) {
     Quad x[kBatch];
 #pragma unroll
@@ -98,7 +100,13 @@ SEGNAS_KERNEL(kColumnThreads) apply(const ApplyArgs<Stored> a) {
 #pragma unroll
     for (int i = 0; i < kBatch; i++) {
       const int64_t pixel = p + i * a.columns.rows;
-      a.y.store(pixel, at.channel, activations(x[i], norm, a.norm.rows.relu), pixel < at.end ? at.left : 0);
+      Quad y;
+      if constexpr (kQuantised) {
+        y = activations(x[i], norm, range, a.norm.rows);
+      } else {
+        y = activations(x[i], norm, a.norm.rows.relu);
+      }
+      a.y.store(pixel, at.channel, y, pixel < at.end ? at.left : 0);
     }
   }
 }
@@ -110,15 +118,18 @@ struct GradientArgs {
   Columns columns;
   Matrix<Stored> x, dy, dx;
   QuadNorms norm;
-  double *slabs;  // of sums: [slab][channels][2]
+  double *slabs;  // of sums: [slab][channels][2], or 3 where the norm quantises
 };
 
 // Of sums, where kFrozen with dx as well.
-template <bool kFrozen, class Stored>
+template <bool kFrozen, bool kQuantised, class Stored>
 SEGNAS_KERNEL(kColumnThreads) gradient_sums(const GradientArgs<Stored> a) {
+  constexpr int kSums = kQuantised ? 3 : 2;
   const Column at = column_of(a.columns);
   const QuadNorm norm = load_norm(a.norm, at.channel, at.left);
-  ColumnSums<2> sums;
+  QuadRange range = {};
+  if constexpr (kQuantised) range = load_range(a.norm, at.channel, at.left);
+  ColumnSums<kSums> sums;
   for (int64_t p = at.begin; p < at.end; p += kBatch * a.columns.rows) {
     Quad x[kBatch], dy[kBatch];
 #pragma unroll
@@ -131,8 +142,12 @@ SEGNAS_KERNEL(kColumnThreads) gradient_sums(const GradientArgs<Stored> a) {
     for (int i = 0; i < kBatch; i++) {
       const int64_t pixel = p + i * a.columns.rows;
       if (pixel >= at.end) break;
-      Quad terms[2];
-      terms[0] = masked(x[i], dy[i], norm, a.norm.rows.relu);
+      Quad terms[kSums];
+      if constexpr (kQuantised) {
+        terms[0] = masked(x[i], dy[i], norm, range, a.norm.rows, terms[2]);
+      } else {
+        terms[0] = masked(x[i], dy[i], norm, a.norm.rows.relu);
+      }
 #pragma unroll
       for (int c = 0; c < 4; c++) terms[1].at[c] = terms[0].at[c] * (x[i].at[c] - norm.mean.at[c]);
       sums.add(terms);
@@ -147,11 +162,13 @@ SEGNAS_KERNEL(kColumnThreads) gradient_sums(const GradientArgs<Stored> a) {
   put_sums(a.columns, at, sums, a.slabs);
 }
 
-template <class Stored>
+template <bool kQuantised, class Stored>
 SEGNAS_KERNEL(kColumnThreads) gradient(const GradientArgs<Stored> a) {
   const Column at = column_of(a.columns);
   const QuadNorm norm = load_norm(a.norm, at.channel, at.left);
   const QuadBend bend = load_bend(a.norm, at.channel, at.left);
+  QuadRange range = {};
+  if constexpr (kQuantised) range = load_range(a.norm, at.channel, at.left);
   for (int64_t p = at.begin; p < at.end; p += kBatch * a.columns.rows) {
     Quad x[kBatch], dy[kBatch];
 #pragma unroll
@@ -163,7 +180,13 @@ SEGNAS_KERNEL(kColumnThreads) gradient(const GradientArgs<Stored> a) {
 #pragma unroll
     for (int i = 0; i < kBatch; i++) {
       const int64_t pixel = p + i * a.columns.rows;
-      a.dx.store(pixel, at.channel, gradients(x[i], dy[i], norm, bend, a.norm.rows.relu), pixel < at.end ? at.left : 0);
+      Quad dx;
+      if constexpr (kQuantised) {
+        dx = gradients(x[i], dy[i], norm, bend, range, a.norm.rows);
+      } else {
+        dx = gradients(x[i], dy[i], norm, bend, a.norm.rows.relu);
+      }
+      a.dx.store(pixel, at.channel, dx, pixel < at.end ? at.left : 0);
     }
   }
 }

@@ -37,6 +37,8 @@ SEGNAS_DEVICE void stage_gradient(Shared<float> to, const Conv3x3Weight<T> &a, c
   const bool there = o < a.tiling.cout, normed = a.norm.mean && there;
   const float mean = normed ? a.norm.mean[o] : 0.0f, scale = normed ? a.norm.scale[o] : 0.0f, beta = normed ? a.norm.beta[o] : 0.0f;
   const float centre = normed ? a.norm.centre[o] : 0.0f, slope = normed ? a.norm.slope[o] : 0.0f;
+  const bool ranged = a.norm.low && there;
+  const float low = ranged ? a.norm.low[o] : 0.0f, high = ranged ? a.norm.high[o] : 0.0f;
   for (int p = warp(); p < kRows * kTileColumns; p += kThreads / kWarp) {
     const int i = row + p / kTileColumns, j = at.column + p % kTileColumns;
     float dy = 0;
@@ -45,7 +47,9 @@ SEGNAS_DEVICE void stage_gradient(Shared<float> to, const Conv3x3Weight<T> &a, c
       dy = load(a.da + (pixel * a.da_pitch + o));
       if (a.norm.mean) {
         const float y = load(a.y + (pixel * a.y_pitch + o));
-        dy = raw_gradient(y, masked_gradient(y, dy, mean, scale, beta, a.norm.relu), mean, scale, centre, slope);
+        float g = masked_gradient(y, dy, mean, scale, beta, a.norm.relu);
+        if (ranged) g = within(activation(y, mean, scale, beta, 0), g, low, high);
+        dy = raw_gradient(y, g, mean, scale, centre, slope);
       }
     }
     to[p * kTileOutputs + lane()] = dy;

@@ -5,6 +5,7 @@
 // of columns, whose shared memory reads fall into different banks (Patch::kPitch). x goes through shared memory kChunk channels at a time.
 // Everything comes from the shape alone; so does the order of sums over pixels.
 #pragma once
+#include "../../plugin/quantiser.h"
 #include "../../plugin/storage.h"
 #include "../moments/moments.h"
 

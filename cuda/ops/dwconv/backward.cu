@@ -29,15 +29,16 @@ struct DwconvBackward {
   int64_t dx_pitch;
   Norm x_norm, y_norm;
   float *weight_parts;   // [tiles][k*k][channels]
-  GradientPart *parts;   // [tiles][channels], or NULL
+  void *parts;           // GradientPart or ClipPart [tiles][channels], or NULL
   int in_h, in_w;
   DwconvTiling tiling;
 };
 
-// What a kernel computes. kFused: with norms; else x is an activation and da is dy.
-template <bool kInputGradient, bool kWeightGradient, bool kFusedNorms>
+// What a kernel computes. kFused: with norms; else x is an activation and da is dy. kQuantised: one of the norms quantises, or both.
+template <bool kInputGradient, bool kWeightGradient, bool kFusedNorms, bool kQuantisedNorms = false>
 struct Wanted {
-  static constexpr bool kInput = kInputGradient, kWeight = kWeightGradient, kFused = kFusedNorms;
+  static constexpr bool kInput = kInputGradient, kWeight = kWeightGradient, kFused = kFusedNorms, kQuantised = kQuantisedNorms;
+  using Part = PartOf<kQuantised>;
 };
 
 template <int K, int S, class W, class T>
@@ -52,7 +53,8 @@ struct DwconvBackwardThread {
   int64_t first_in, first_out;  // pixels before the picture, in x and in y
   float dy[kDepth][kWidth] = {};
   float w[K * K], dw[K * K] = {};
-  GradientSums sums;
+  SumsOf<W::kQuantised> sums;
+  Range x_range, y_range;
   float x_mean = 0, x_scale = 0, x_beta = 0, mean = 0, scale = 0, beta = 0, centre = 0, slope = 0;
   unsigned in_columns = 0, out_columns = 0;
 
@@ -70,6 +72,10 @@ struct DwconvBackwardThread {
       mean = a.y_norm.mean[at.channel], scale = a.y_norm.scale[at.channel], beta = a.y_norm.beta[at.channel];
       centre = a.y_norm.centre[at.channel], slope = a.y_norm.slope[at.channel];
     }
+    if constexpr (W::kQuantised) {
+      if (a.x_norm.low) x_range = range_at(a.x_norm);
+      if (a.y_norm.low) y_range = range_at(a.y_norm);
+    }
     in_columns = columns_inside(at.column * S, kPixels, a.in_w);
     out_columns = columns_inside(at.column - kBefore, kWidth, a.tiling.width);
     if (in_columns == (1u << kPixels) - 1 && out_columns == (1u << kWidth) - 1) {
@@ -78,6 +84,8 @@ struct DwconvBackwardThread {
       rows<false>();
     }
   }
+
+  SEGNAS_DEVICE Range range_at(const Norm &n) const { return {n.low[at.channel], n.high[at.channel], n.r[at.channel], n.s[at.channel]}; }
 
   // kInside: all columns of the tile and of its halo lie in the pictures.
   template <bool kInside>
@@ -123,7 +131,9 @@ struct DwconvBackwardThread {
     if constexpr (W::kFused) {
 #pragma unroll
       for (int j = 0; j < kWidth; j++) {
-        const float g = masked_gradient(y[j], row[j], mean, scale, beta, a.y_norm.relu);
+        float g = masked_gradient(y[j], row[j], mean, scale, beta, a.y_norm.relu);
+        if constexpr (W::kQuantised)
+          if (a.y_norm.low) g = within(activation(y[j], mean, scale, beta, 0), g, y_range.low, y_range.high);
         row[j] = raw_gradient(y[j], g, mean, scale, centre, slope);
       }
     }
@@ -135,8 +145,11 @@ struct DwconvBackwardThread {
     float activations[kPixels], dx[kPixels] = {};
     if constexpr (W::kWeight) {
 #pragma unroll
-      for (int e = 0; e < kPixels; e++)
+      for (int e = 0; e < kPixels; e++) {
         activations[e] = W::kFused && a.x_norm.mean ? activation(x[e], x_mean, x_scale, x_beta, a.x_norm.relu) : x[e];
+        if constexpr (W::kQuantised)
+          if (a.x_norm.low) activations[e] = quantised(activations[e], x_range);
+      }
     }
 #pragma unroll
     for (int u = 0; u < K; u++) {
@@ -164,7 +177,16 @@ struct DwconvBackwardThread {
     for (int e = 0; e < kPixels; e++) {
       if (!kInside && !(in_columns >> e & 1)) continue;
       store(to + e * a.dx_pitch, dx[e]);
-      if constexpr (W::kFused) sums.add(masked_gradient(x[e], dx[e], x_mean, x_scale, x_beta, a.x_norm.relu), x[e] - x_mean);
+      if constexpr (W::kFused) {
+        float g = masked_gradient(x[e], dx[e], x_mean, x_scale, x_beta, a.x_norm.relu);
+        if constexpr (W::kQuantised)
+          if (a.x_norm.low) {
+            const float before = activation(x[e], x_mean, x_scale, x_beta, 0);
+            g = within(before, g, x_range.low, x_range.high);
+            sums.beyond += clip_term(before, dx[e], x_range.low, x_range.high, a.x_norm.relu);
+          }
+        sums.add(g, x[e] - x_mean);
+      }
     }
   }
 };
@@ -198,11 +220,12 @@ SEGNAS_DEVICE void backward_rows(const DwconvBackward<T> &a) {
   if constexpr (W::kWeight) put_weights<K>(a, at, mine.dw);
   if constexpr (W::kFused && W::kInput) {
     if (!a.parts) return;
-    Shared<GradientPart> shared = shared_memory<GradientPart>(0);
+    using Part = typename W::Part;
+    Shared<Part> shared = shared_memory<Part>(0);
     shared[thread()] = part_of(mine.sums);
     barrier();
     if (at.group > 0 || at.channel >= a.tiling.channels) return;
-    a.parts[static_cast<int64_t>(at.tile) * a.tiling.channels + at.channel] = merged(shared + at.lane, a.tiling.lanes, threads() / a.tiling.lanes);
+    static_cast<Part *>(a.parts)[static_cast<int64_t>(at.tile) * a.tiling.channels + at.channel] = merged(shared + at.lane, a.tiling.lanes, threads() / a.tiling.lanes);
   }
 }
 
@@ -210,9 +233,9 @@ template <int K, int S, class W, class T>
 SEGNAS_KERNEL(tile_threads(K)) dwconv_backward_rows(const DwconvBackward<T> a) {
   backward_rows<K, S, W>(a);
 }
-// Of 16 bits: the compiler's own choice would spill.
+// Of 16 bits, and with norms that quantise: the compiler's own choice would spill.
 template <int K, int S, class W, class T>
-SEGNAS_KERNEL(tile_threads(K), 256 / tile_threads(K)) dwconv_backward_rows_16(const DwconvBackward<T> a) {
+SEGNAS_KERNEL(tile_threads(K), 256 / tile_threads(K)) dwconv_backward_rows_bounded(const DwconvBackward<T> a) {
   backward_rows<K, S, W>(a);
 }
 
@@ -223,24 +246,25 @@ segnas_status run_backward(Stream *s, DwconvBackward<T> &a, const segnas_tensor 
   const int64_t channels = in.shape[3];
   a.in_h = static_cast<int>(in.shape[1]), a.in_w = static_cast<int>(in.shape[2]);
   a.tiling = tiling_of(K, in.shape[0], out.shape[1], out.shape[2], channels, 1, kMomentPixels / (kTileColumns * S * S));
-  const size_t part_bytes = sums ? static_cast<size_t>(a.tiling.tiles() * channels) * sizeof(GradientPart) : 0;
+  using Part = typename W::Part;
+  const size_t part_bytes = sums ? static_cast<size_t>(a.tiling.tiles() * channels) * sizeof(Part) : 0;
   const size_t weight_bytes = W::kWeight ? static_cast<size_t>(a.tiling.tiles() * K * K * channels) * sizeof(float) : 0;
   if (W::kWeight || sums) {
     void *memory;
     SEGNAS_GPU_TRY(s->reserve(part_bytes + weight_bytes, &memory, err));
-    a.parts = sums ? static_cast<GradientPart *>(memory) : nullptr;
+    a.parts = sums ? memory : nullptr;
     a.weight_parts = reinterpret_cast<float *>(static_cast<char *>(memory) + part_bytes);
   }
   constexpr size_t kTapBytes = W::kWeight ? tile_threads(K) / kWarp * tile_threads(K) * sizeof(float) : 0;
-  constexpr size_t kPartBytes = W::kFused && W::kInput ? tile_threads(K) * sizeof(GradientPart) : 0;
+  constexpr size_t kPartBytes = W::kFused && W::kInput ? tile_threads(K) * sizeof(Part) : 0;
   const Grid grid = a.tiling.grid(K, kTapBytes > kPartBytes ? kTapBytes : kPartBytes);
-  if constexpr (sizeof(T) == sizeof(float)) {
+  if constexpr (sizeof(T) == sizeof(float) && !W::kQuantised) {
     SEGNAS_GPU_TRY(launch("dwconv_backward_rows", s->raw, err, grid, dwconv_backward_rows<K, S, W, T>, a));
   } else {
-    SEGNAS_GPU_TRY(launch("dwconv_backward_rows", s->raw, err, grid, dwconv_backward_rows_16<K, S, W, T>, a));
+    SEGNAS_GPU_TRY(launch("dwconv_backward_rows", s->raw, err, grid, dwconv_backward_rows_bounded<K, S, W, T>, a));
   }
   if constexpr (W::kWeight) SEGNAS_GPU_TRY(finish_weights(s, a.weight_parts, a.tiling.tiles(), K * K, channels, accumulate != 0, rows_of(*dw), err));
-  if (sums) SEGNAS_GPU_TRY(finish_gradient_sums(s, a.parts, a.tiling.tiles(), channels, *sums, err));
+  if (sums) SEGNAS_GPU_TRY(finish_gradient_sums(s, static_cast<const Part *>(a.parts), a.tiling.tiles(), channels, *sums, err));
   return succeed(err);
 }
 
@@ -292,9 +316,12 @@ segnas_status dwconv_norm_backward(void *stream, const segnas_tensor *x, const s
     auto a = backward_of<decltype(type)>(x, y, da, w, dx);
     a.x_norm = norm_of(x_norm, x_relu), a.y_norm = norm_of(y_norm, y_relu);
     return with_kernel_size(kernel_size(*w), stride, [&](auto k, auto step) {
-      constexpr int K = decltype(k)::value, S = decltype(step)::value;
-      if (dx) return run_backward<K, S, Wanted<true, true, true>>(s, a, *x, *y, accumulate, dw, sums, err);
-      return run_backward<K, S, Wanted<false, true, true>>(s, a, *x, *y, accumulate, dw, nullptr, err);
+      return with_quantised(quantises(x_norm) || quantises(y_norm), [&](auto quantised) {
+        constexpr int K = decltype(k)::value, S = decltype(step)::value;
+        constexpr bool kQuantised = decltype(quantised)::value;
+        if (dx) return run_backward<K, S, Wanted<true, true, true, kQuantised>>(s, a, *x, *y, accumulate, dw, sums, err);
+        return run_backward<K, S, Wanted<false, true, true, kQuantised>>(s, a, *x, *y, accumulate, dw, nullptr, err);
+      });
     });
   });
 }

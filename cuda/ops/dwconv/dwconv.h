@@ -4,6 +4,7 @@
 // side by side along channels, so that a warp reads whole sectors, then `across` next to each other along a row, whose halo columns meet in the
 // first-level cache, then `down` bands. Everything here comes from the shape alone; so does the order of sums over pixels.
 #pragma once
+#include "../../plugin/quantiser.h"
 #include "../../plugin/storage.h"
 #include "../moments/moments.h"
 

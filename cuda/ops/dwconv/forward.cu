@@ -39,7 +39,9 @@ segnas_status dwconv_norm_forward(void *stream, const segnas_tensor *x, const se
     auto a = forward_of<decltype(type)>(*x, *w, *y);
     a.norm = norm_of(x_norm, x_relu);
     return with_kernel_size(kernel_size(*w), stride, [&](auto k, auto step) {
-      return run_forward<decltype(k)::value, decltype(step)::value, DwconvKind::kNorm>("dwconv_norm_forward", s, a, pictures_of(*x, *y), moments, err);
+      constexpr int K = decltype(k)::value, S = decltype(step)::value;
+      if (quantises(x_norm)) return run_forward<K, S, DwconvKind::kQuantised>("dwconv_norm_forward", s, a, pictures_of(*x, *y), moments, err);
+      return run_forward<K, S, DwconvKind::kNorm>("dwconv_norm_forward", s, a, pictures_of(*x, *y), moments, err);
     });
   });
 }

@@ -19,12 +19,14 @@ namespace segnas::gpu {
 enum class DwconvKind {
   kPlain,
   kNorm,    // x is normalised, and y measured
+  kQuantised,  // and x rounded
   kBiased,  // sums begin at a bias, and a ReLU may end them: a deployed layer
 };
 
-// Channels of a thread. Two of 16 bits are one register's worth of memory; with a norm's parameters they would spill for k = 5.
+// Channels of a thread. Two of 16 bits are one register's worth of memory; with a norm's parameters they would spill for k = 5, with a range for k = 3.
 template <class T>
 constexpr int vector_for(int k, DwconvKind kind) {
+  if (kind == DwconvKind::kQuantised) return 1;
   return k == 3 || (k == 5 && sizeof(T) == 2 && kind != DwconvKind::kNorm) ? 2 : 1;
 }
 
@@ -46,7 +48,8 @@ struct DwconvForward {
 
 template <int K, int S, int V, bool kVector, DwconvKind kKind, class T>
 struct DwconvForwardThread {
-  static constexpr bool kFused = kKind == DwconvKind::kNorm, kBiased = kKind == DwconvKind::kBiased;
+  static constexpr bool kQuantised = kKind == DwconvKind::kQuantised, kFused = kKind == DwconvKind::kNorm || kQuantised;
+  static constexpr bool kBiased = kKind == DwconvKind::kBiased;
   static constexpr int kHalf = K / 2, kSlots = (K - 1) / S + 1, kWidth = (kTileColumns - 1) * S + K;
   using Row = float[kWidth][V];
 
@@ -56,6 +59,7 @@ struct DwconvForwardThread {
   T *target;
   float w[K * K][V];
   float mean[V] = {}, scale[V] = {}, beta[V] = {}, bias[V] = {};
+  Range range[kQuantised ? V : 1];
   LongMoments moments[V];
   int pixels = 0;
   unsigned columns;
@@ -74,6 +78,8 @@ struct DwconvForwardThread {
       for (int tap = 0; tap < K * K; tap++) w[tap][c] = has(c) ? a.w[tap * a.w_pitch + channel] : 0.0f;
       if constexpr (kFused)
         if (a.norm.mean && has(c)) mean[c] = a.norm.mean[channel], scale[c] = a.norm.scale[channel], beta[c] = a.norm.beta[channel];
+      if constexpr (kQuantised)
+        if (has(c)) range[c] = {a.norm.low[channel], a.norm.high[channel], a.norm.r[channel], a.norm.s[channel]};
       if constexpr (kBiased) bias[c] = has(c) ? a.bias[channel] : 0.0f;
     }
     columns = columns_inside(at.column * S - kHalf, kWidth, a.in_w);
@@ -146,6 +152,12 @@ struct DwconvForwardThread {
     for (int q = 0; q < kWidth; q++)
 #pragma unroll
       for (int c = 0; c < V; c++) row[q][c] = activation(row[q][c], mean[c], scale[c], beta[c], a.norm.relu);
+    if constexpr (kQuantised) {
+#pragma unroll
+      for (int q = 0; q < kWidth; q++)
+#pragma unroll
+        for (int c = 0; c < V; c++) row[q][c] = quantised(row[q][c], range[c]);
+    }
   }
 
   // The s-th row of the S that end row i of y: tap row K-S+s of it, and of the rows below it S tap rows higher each.
@@ -209,7 +221,7 @@ SEGNAS_KERNEL(tile_threads(K)) dwconv_forward_rows(const DwconvForward<T> a) {
   const DwconvPlace at = place_of<V, kVector>(a.tiling);
   DwconvForwardThread<K, S, V, kVector, kKind, T> mine(a, at);
   if (at.active) mine.run();
-  if constexpr (kKind == DwconvKind::kNorm) {
+  if constexpr (kKind == DwconvKind::kNorm || kKind == DwconvKind::kQuantised) {
     if (!a.parts) return;
     // A channel's parts lie `lanes` apart; the first V groups of threads add one of their lane's channels each.
     Shared<MomentPart> shared = shared_memory<MomentPart>(0);

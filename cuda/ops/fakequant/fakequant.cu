@@ -19,12 +19,6 @@ namespace segnas::gpu {
 namespace {
 
 constexpr int kBatch = 4;
-constexpr float kLeastClip = 0x1p-20f;
-
-struct Levels {
-  float count;  // L
-  bool is_signed;
-};
 
 struct Clips {
   const float *at;
@@ -32,12 +26,8 @@ struct Clips {
   bool aligned;
 };
 
-struct QuadClip {
-  Quad low, high, r, s;
-};
-
-SEGNAS_DEVICE QuadClip load_clip(const Clips &clips, const Levels &levels, int64_t channel, int64_t left) {
-  QuadClip q;
+SEGNAS_DEVICE QuadRange load_clip(const Clips &clips, const Levels &levels, int64_t channel, int64_t left) {
+  QuadRange q;
   if (clips.per_channel) {
     q.high = load_quad(clips.at + channel, left, clips.aligned);
   } else {
@@ -45,11 +35,8 @@ SEGNAS_DEVICE QuadClip load_clip(const Clips &clips, const Levels &levels, int64
   }
 #pragma unroll
   for (int i = 0; i < 4; i++) {
-    const float a = q.high.at[i] >= kLeastClip ? q.high.at[i] : kLeastClip;  // of NaN too
-    q.high.at[i] = a;
-    q.low.at[i] = levels.is_signed ? -a : 0.0f;
-    q.r.at[i] = levels.count / a;
-    q.s.at[i] = a / levels.count;
+    const Range range = range_of(levels, q.high.at[i]);
+    q.low.at[i] = range.low, q.high.at[i] = range.high, q.r.at[i] = range.r, q.s.at[i] = range.s;
   }
   return q;
 }
@@ -65,7 +52,7 @@ struct QuantiseArgs {
 template <class Stored>
 SEGNAS_KERNEL(kColumnThreads) quantise(const QuantiseArgs<Stored> a) {
   const Column at = column_of(a.columns);
-  const QuadClip clip = load_clip(a.clips, a.levels, at.channel, at.left);
+  const QuadRange clip = load_clip(a.clips, a.levels, at.channel, at.left);
   for (int64_t p = at.begin; p < at.end; p += kBatch * a.columns.rows) {
     Quad x[kBatch];
 #pragma unroll
@@ -78,10 +65,7 @@ SEGNAS_KERNEL(kColumnThreads) quantise(const QuantiseArgs<Stored> a) {
       const int64_t pixel = p + i * a.columns.rows;
       Quad y;
 #pragma unroll
-      for (int c = 0; c < 4; c++) {
-        const float v = x[i].at[c], above = v < clip.low.at[c] ? clip.low.at[c] : v, clipped = above > clip.high.at[c] ? clip.high.at[c] : above;
-        y.at[c] = round_even(clipped * clip.r.at[c]) * clip.s.at[c];
-      }
+      for (int c = 0; c < 4; c++) y.at[c] = quantised(x[i].at[c], clip.of(c));
       a.y.store(pixel, at.channel, y, pixel < at.end ? at.left : 0);
     }
   }
@@ -98,7 +82,7 @@ struct GradientArgs {
 
 // What an element adds to its clip's gradient. Choices of values, no branches: neighbours differ. inverse: 1 / L.
 template <bool kStep>
-SEGNAS_DEVICE float clip_term(float x, float dy, float low, float high, float r, float inverse, bool is_signed) {
+SEGNAS_DEVICE float step_term(float x, float dy, float low, float high, float r, float inverse, bool is_signed) {
   float inside = 0;
   if constexpr (kStep) {
     const float level = x * r, slope = dy * ((round_even(level) - level) * inverse);
@@ -125,7 +109,7 @@ SEGNAS_DEVICE void put_total(ColumnSums<1> &sums, double *parts) {
 template <bool kStep, class Stored>
 SEGNAS_KERNEL(kColumnThreads, 2) gradients(const GradientArgs<Stored> a) {
   const Column at = column_of(a.columns);
-  const QuadClip clip = load_clip(a.clips, a.levels, at.channel, at.left);
+  const QuadRange clip = load_clip(a.clips, a.levels, at.channel, at.left);
   const float inverse = 1 / a.levels.count;
   ColumnSums<1> sums;
   for (int64_t p = at.begin; p < at.end; p += kBatch * a.columns.rows) {
@@ -145,7 +129,7 @@ SEGNAS_KERNEL(kColumnThreads, 2) gradients(const GradientArgs<Stored> a) {
       for (int c = 0; c < 4; c++) {
         const float low = clip.low.at[c], high = clip.high.at[c], v = x[i].at[c], g = dy[i].at[c];
         dx.at[c] = v > low && v < high ? g : 0.0f;
-        terms[0].at[c] = clip_term<kStep>(v, g, low, high, clip.r.at[c], inverse, a.levels.is_signed);
+        terms[0].at[c] = step_term<kStep>(v, g, low, high, clip.r.at[c], inverse, a.levels.is_signed);
       }
       sums.add(terms);
       a.dx.store(pixel, at.channel, dx, at.left);
@@ -176,9 +160,6 @@ SEGNAS_KERNEL(8 * kWarp) finish(const FinishArgs a) {
   if (lane() == 0) a.dclip[c] = static_cast<float>(a.accumulate ? sum + static_cast<double>(a.dclip[c]) : sum);
 }
 
-Levels levels_of(const segnas_quantiser &q) {
-  return {static_cast<float>((1 << (q.bits - q.is_signed)) - 1), q.is_signed != 0};
-}
 Clips clips_of(const segnas_tensor &clip) { return {f32(clip), channels_of(clip) > 1, matrix_at(f32(clip), 4).aligned}; }
 
 }  // namespace

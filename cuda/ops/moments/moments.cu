@@ -12,6 +12,7 @@ constexpr int kGroups = 16, kFoldThreads = kGroups * kWarp;
 
 SEGNAS_DEVICE MomentPart nothing(const MomentPart *) { return {0, 0, 0, 0}; }
 SEGNAS_DEVICE GradientPart nothing(const GradientPart *) { return {0, 0}; }
+SEGNAS_DEVICE ClipPart nothing(const ClipPart *) { return {0, 0, 0}; }
 
 struct Sum {
   double value;
@@ -56,6 +57,15 @@ SEGNAS_KERNEL(kFoldThreads) fold_gradient_sums(const GradientPart *parts, int64_
   to.second[c] = all.product;
 }
 
+SEGNAS_KERNEL(kFoldThreads) fold_clip_sums(const ClipPart *parts, int64_t count, int64_t channels, const Pair to, double *third) {
+  const int64_t c = column();
+  const ClipPart all = fold<ClipPart>(parts, count, channels, c);
+  if (warp() > 0 || c >= channels) return;
+  to.first[c] = all.g;
+  to.second[c] = all.product;
+  if (third) third[c] = all.beyond;
+}
+
 SEGNAS_KERNEL(kFoldThreads) fold_weights(const float *parts, int64_t count, int64_t rows, int64_t columns, int32_t accumulate, const Rows to) {
   const int64_t element = column();
   const Sum all = fold<Sum>(parts, count, rows * columns, element);
@@ -76,6 +86,11 @@ segnas_status finish_moments(Stream *s, const MomentPart *parts, int64_t count, 
 
 segnas_status finish_gradient_sums(Stream *s, const GradientPart *parts, int64_t count, int64_t channels, const segnas_tensor &sums, segnas_error *err) {
   return launch("fold_gradient_sums", s->raw, err, fold_grid(channels, sizeof(GradientPart)), fold_gradient_sums, parts, count, channels, pair_of(sums));
+}
+
+segnas_status finish_gradient_sums(Stream *s, const ClipPart *parts, int64_t count, int64_t channels, const segnas_tensor &sums, segnas_error *err) {
+  double *third = sums.shape[0] > 2 ? f64(sums) + 2 * sums.stride[0] : nullptr;
+  return launch("fold_clip_sums", s->raw, err, fold_grid(channels, sizeof(ClipPart)), fold_clip_sums, parts, count, channels, pair_of(sums), third);
 }
 
 segnas_status finish_weights(Stream *s, const float *parts, int64_t count, int64_t rows, int64_t columns, bool accumulate, Rows target,

@@ -112,6 +112,26 @@ SEGNAS_DEVICE void merge(GradientPart &a, const GradientPart &b) {
   a.product += b.product;
 }
 
+// The same with the gradient of the clip, where a norm may quantise.
+struct ClipSums : GradientSums {
+  float beyond = 0;
+};
+struct ClipPart {
+  double g, product, beyond;
+};
+SEGNAS_DEVICE ClipPart part_of(const ClipSums &s) {
+  return {static_cast<double>(s.g), static_cast<double>(s.product), static_cast<double>(s.beyond)};
+}
+SEGNAS_DEVICE void merge(ClipPart &a, const ClipPart &b) {
+  a.g += b.g;
+  a.product += b.product;
+  a.beyond += b.beyond;
+}
+template <bool kQuantised>
+using SumsOf = std::conditional_t<kQuantised, ClipSums, GradientSums>;
+template <bool kQuantised>
+using PartOf = std::conditional_t<kQuantised, ClipPart, GradientPart>;
+
 // `count` parts, `distance` apart, in their order.
 template <class Part>
 SEGNAS_DEVICE Part merged(Shared<Part> parts, int distance, int count) {
@@ -129,9 +149,11 @@ SEGNAS_DEVICE float raw_gradient(float x, float g, float mean, float scale, floa
   return scale * (g - centre - (x - mean) * slope);
 }
 
-// From parts [count][channels] in scratch: mean and variance, or the two sums, into an f64 tensor [2,channels].
+// From parts [count][channels] in scratch: mean and variance, or the two sums, into an f64 tensor [2,channels]. The clip's sum becomes the third row of
+// [3,channels]; where there are two, the norm does not quantise.
 segnas_status finish_moments(Stream *s, const MomentPart *parts, int64_t count, int64_t channels, const segnas_tensor &moments, segnas_error *err);
 segnas_status finish_gradient_sums(Stream *s, const GradientPart *parts, int64_t count, int64_t channels, const segnas_tensor &sums, segnas_error *err);
+segnas_status finish_gradient_sums(Stream *s, const ClipPart *parts, int64_t count, int64_t channels, const segnas_tensor &sums, segnas_error *err);
 // target [rows][columns], or what is added to it: the sum of parts [count][rows][columns].
 segnas_status finish_weights(Stream *s, const float *parts, int64_t count, int64_t rows, int64_t columns, bool accumulate, Rows target,
                              segnas_error *err);

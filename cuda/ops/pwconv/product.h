@@ -127,12 +127,12 @@ struct StoreMoments {
   }
 };
 
-// The tile, a gradient of x's activation, and its columns' sums for x's norm.
-template <class Stored>
+// The tile, a gradient of x's activation, and its columns' sums for x's norm; those of the clip go through shared memory after the others.
+template <class Stored, bool kQuantised = false>
 struct StoreGradientSums {
   Matrix<Stored> c;
   const float *bias;  // NULL
-  GradientPart *parts;  // [tile][columns], or NULL
+  PartOf<kQuantised> *parts;  // [tile][columns], or NULL
   Matrix<Stored> x;
   QuadNorms norm;
   int64_t columns;
@@ -142,16 +142,27 @@ struct StoreGradientSums {
     static_assert(kPairsFit<T> && T::kRows <= kMomentPixels, "one part a column");
     store_tile<T>(c, sum, at);
     if (!parts) return;
+    float beyond[kQuantised ? T::kThreadColumns : 1] = {};
 #pragma unroll
     for (int column = 0; column < T::kThreadColumns; column += 4) {
       const int64_t left = at.columns_left - T::column(column), first = at.column + T::column(column);
       const QuadNorm n = load_norm(norm, first, left);
+      const RangeOf<kQuantised> range = load_range_of<kQuantised>(norm, first, left);
       GradientSums sums[4];
 #pragma unroll
       for (int r = 0; r < T::kThreadRows; r++) {
         if (T::row(r) >= at.rows_left) break;
         const Quad raw = x.load(at.row + T::row(r), first, left);
-        const Quad g = masked(raw, {{sum[r][column], sum[r][column + 1], sum[r][column + 2], sum[r][column + 3]}}, n, norm.rows.relu);
+        const Quad da = {{sum[r][column], sum[r][column + 1], sum[r][column + 2], sum[r][column + 3]}};
+        Quad g;
+        if constexpr (kQuantised) {
+          Quad terms;
+          g = masked(raw, da, n, range, norm.rows, terms);
+#pragma unroll
+          for (int i = 0; i < 4; i++) beyond[column + i] += terms.at[i];
+        } else {
+          g = masked(raw, da, n, norm.rows.relu);
+        }
 #pragma unroll
         for (int i = 0; i < 4; i++) sums[i].add(g.at[i], raw.at[i] - n.mean.at[i]);
       }
@@ -159,10 +170,21 @@ struct StoreGradientSums {
       for (int i = 0; i < 4; i++) put_pair<T>(column + i, sums[i].g, sums[i].product);
     }
     barrier();
-    if (thread() >= T::kColumns || thread() >= at.columns_left) return;
-    float g, product;
-    total_pair<T>(g, product);
-    parts[at.row_tile * columns + at.column + thread()] = {static_cast<double>(g), static_cast<double>(product)};
+    const bool mine = thread() < T::kColumns && thread() < at.columns_left;
+    float g = 0, product = 0;
+    if (mine) total_pair<T>(g, product);
+    PartOf<kQuantised> *part = parts + (at.row_tile * columns + at.column + thread());
+    if constexpr (kQuantised) {
+      barrier();
+#pragma unroll
+      for (int column = 0; column < T::kThreadColumns; column++) put_pair<T>(column, beyond[column], 0);
+      barrier();
+      float total = 0, none;
+      if (mine) total_pair<T>(total, none);
+      if (mine) *part = {static_cast<double>(g), static_cast<double>(product), static_cast<double>(total)};
+    } else {
+      if (mine) *part = {static_cast<double>(g), static_cast<double>(product)};
+    }
   }
 };
 
