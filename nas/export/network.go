@@ -42,6 +42,10 @@ var parts = map[space.Kind][]string{
 	space.Detail: {"depthwise", "pointwise"},
 	space.Fuse:   {"upsample"},
 	space.Head:   {"sep1.depthwise", "sep1.pointwise", "sep2.depthwise", "sep2.pointwise", "classifier", "labels"},
+
+	space.Nearest:    {"upsample"},
+	space.Separable:  {"depthwise", "pointwise"},
+	space.Classifier: {"classifier", "labels"},
 }
 
 // layerNames joins the names of the operations, which are the layers' timing groups, with those of their parts.
