@@ -4,6 +4,8 @@
 #include <cpuid.h>
 
 #include <cstdint>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
 #endif
 
 namespace segnas {
@@ -53,6 +55,8 @@ bool isa_runs(Isa isa) {
 
 bool avx512_bf16_runs() { return isa_runs(Isa::kAvx512) && (leaf(7, 1).eax & bit_AVX512BF16); }
 bool avx512_vnni_runs() { return isa_runs(Isa::kAvx512) && (leaf(7).ecx & bit_AVX512VNNI); }
+bool avx_vnni_runs() { return isa_runs(Isa::kAvx2) && (leaf(7, 1).eax & bit_AVXVNNI); }
+bool neon_dot_runs() { return false; }
 #else
 #if defined(__aarch64__)
 bool isa_runs(Isa isa) { return isa == Isa::kScalar || isa == Isa::kNeon; }  // the architecture has it always
@@ -61,6 +65,12 @@ bool isa_runs(Isa isa) { return isa == Isa::kScalar; }
 #endif
 bool avx512_bf16_runs() { return false; }
 bool avx512_vnni_runs() { return false; }
+bool avx_vnni_runs() { return false; }
+#if defined(__aarch64__) && defined(__linux__)
+bool neon_dot_runs() { return getauxval(AT_HWCAP) & HWCAP_ASIMDDP; }
+#else
+bool neon_dot_runs() { return false; }
+#endif
 #endif
 
 }  // namespace segnas

@@ -10,6 +10,7 @@ namespace segnas {
 namespace avx2 {
 #include "../simd/vec_avx2.h"
 #include "kernels.inl.h"
+#include "../simd/int8_ymm.inl.h"
 #include "../simd/int8_avx2.inl.h"
 #include "../model/int8.inl.h"
 extern const Kernels table;

@@ -18,10 +18,16 @@ extern const Bf16Kernels table;
 namespace avx512vnni {
 extern const Int8Kernels table;
 }
+namespace avxvnni {
+extern const Int8Kernels table;
+}
 #endif
 #if defined(__aarch64__)
 namespace neon {
 extern const Kernels table;
+}
+namespace neondot {
+extern const Int8Kernels table;
 }
 #endif
 
@@ -49,10 +55,11 @@ const Bf16Kernels *bf16_kernels_of(const Kernels &kernels) {
 
 const Int8Kernels *int8_kernels_of(const Kernels &kernels) {
 #if defined(__x86_64__)
-  if (kernels.isa == Isa::kAvx512) return avx512_vnni_runs() ? &avx512vnni::table : avx2::table.int8;
+  if (kernels.isa == Isa::kAvx512 && avx512_vnni_runs()) return &avx512vnni::table;
+  if (kernels.isa != Isa::kScalar) return avx_vnni_runs() ? &avxvnni::table : avx2::table.int8;
 #endif
 #if defined(__aarch64__)
-  if (kernels.isa == Isa::kNeon) return scalar::table.int8;
+  if (kernels.isa == Isa::kNeon) return neon_dot_runs() ? &neondot::table : scalar::table.int8;
 #endif
   return kernels.int8;
 }

@@ -39,7 +39,8 @@ struct Kernels {
 const Kernels *kernels_of(Isa isa);
 // The bfloat16 kernels that go with a table; nullptr where the set or the processor has none.
 const Bf16Kernels *bf16_kernels_of(const Kernels &kernels);
-// The integer kernels that go with a table: AVX-512 without VNNI has those of AVX2, NEON those of plain C++.
+// The integer kernels that go with a table, by what the processor has beside it: VNNI, NEON's dot product. AVX-512 without VNNI has those of AVX2,
+// NEON without dot products those of plain C++.
 const Int8Kernels *int8_kernels_of(const Kernels &kernels);
 
 }  // namespace segnas

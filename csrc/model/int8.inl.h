@@ -7,7 +7,7 @@
 namespace int8 {
 
 constexpr int kColumns = 2 * kLanes;          // of a panel
-constexpr int64_t kBlockBytes = 32 * 1024;    // of widened rows, on the stack
+constexpr int64_t kBlockBytes = 32 * 1024;    // of rows widened or made signed, on the stack
 constexpr int64_t kLeastSteps = 3;            // fewer gain nothing over widened products
 constexpr int kNarrowRows = 4;                // of a tile of sums in 16 bits: with more, a product would find no register
 
@@ -28,7 +28,7 @@ static void pack(const int8_t *w, int64_t k, int64_t n, const Int8Input &x, void
   for (int64_t c = 0; c < panels(n) * kColumns; c++) {
     int32_t sum = 0;
     for (int64_t i = 0; c < n && i < k; i++) sum += w[i * n + c];
-    start[c] = -x.zero * sum;
+    start[c] = ((kSigned ? 128 : 0) - x.zero) * sum;
   }
   char *to = (char *)(start + panels(n) * kColumns);
   const int64_t each = is_wide(x) ? 2 : 4;
@@ -221,22 +221,26 @@ static inline void group(const char *a, int64_t row, int64_t end, const int32_t 
   some_rows<kTileRows, kVectors, false>(a, row, end, start, panel, p, column, cols, c, ahead);
 }
 
-// Rows in blocks whose left side stays in L2, or in L1 where it is widened, while the panels pass by.
+// Rows in blocks whose left side stays in L2, or in L1 where it is a copy, while the panels pass by.
 static void rows(const uint8_t *a, int64_t a_pitch, int64_t count, const void *packed, int64_t k, int64_t n, const Int8Input &x, const Int8Output &o,
                  const Int8Residual &residual, void *c, int64_t c_pitch, Ahead ahead) {
-  alignas(64) int16_t wide[kWide ? kBlockBytes / 2 : 1];
-  const bool widens = is_wide(x);
-  const int64_t bytes = widens ? 2 * int8_stored(k) : a_pitch;
-  int64_t block = (widens ? kBlockBytes : 3 * kBlockBytes) / bytes / kTileRows * kTileRows;
+  alignas(64) char copied[kWide || kSigned ? kBlockBytes : 1];
+  const bool widens = is_wide(x), copies = widens || kSigned;
+  const int64_t bytes = copies ? (widens ? 2 : 1) * int8_stored(k) : a_pitch;
+  int64_t block = (copies ? kBlockBytes : 3 * kBlockBytes) / bytes / kTileRows * kTileRows;
   if (block < kTileRows) block = kTileRows;
   const Product p = {steps_of(k, x), bytes, o.floats ? 4 * c_pitch : c_pitch, is_narrow(x) ? narrow_steps(x) : 0, o, Bytes(o), residual};
   const int32_t *starts = (const int32_t *)packed;
   for (int64_t first = 0; first < count; first += block) {
     const int64_t end = first + block < count ? first + block : count;
     const char *left = (const char *)(a + first * a_pitch);
-    if (widens) {
-      for (int64_t r = first; r < end; r++) widen(a + r * a_pitch, int8_stored(k), wide + (r - first) * int8_stored(k));
-      left = (const char *)wide;
+    if (copies) {
+      for (int64_t r = first; r < end; r++) {
+        char *to = copied + (r - first) * bytes;
+        if (widens) widen(a + r * a_pitch, int8_stored(k), (int16_t *)to);
+        else copy_signed(a + r * a_pitch, int8_stored(k), (uint8_t *)to);
+      }
+      left = copied;
     }
     const char *panel = (const char *)(starts + panels(n) * kColumns);
     for (int64_t column = 0; column < n; column += kColumns, panel += 4 * kColumns * p.steps) {

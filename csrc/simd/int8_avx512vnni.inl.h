@@ -4,7 +4,7 @@ typedef int Sums __attribute__((vector_size(64)));
 struct I32 {
   Sums v;
 };
-constexpr bool kWide = false, kNarrow = false;
+constexpr bool kWide = false, kNarrow = false, kSigned = false;
 
 static inline I32 load_sums(const int32_t *p) { return {(Sums)_mm512_loadu_si512(p)}; }
 static inline I32 load_group(const void *p) { return {(Sums)_mm512_loadu_si512(p)}; }
@@ -38,6 +38,7 @@ static inline void keep(const Bytes &bytes, F32 f, uint8_t *y) {
   for (int i = 0; i < 4; i++) keep(bytes, f[i], y[i]);
 }
 static inline void widen(const uint8_t *, int64_t, int16_t *) {}
+static inline void copy_signed(const uint8_t *, int64_t, uint8_t *) {}
 
 constexpr bool kWholeTaps = true, kNarrowTaps = false;
 

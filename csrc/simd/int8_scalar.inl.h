@@ -9,6 +9,7 @@ struct I32 {
 };
 constexpr bool kWide = false;    // products are of 16-bit halves, to which bytes are widened first
 constexpr bool kNarrow = true;   // there are sums of products of bytes in 16 bits, exact for a few steps
+constexpr bool kSigned = false;  // products are of signed bytes, to which unsigned ones are copied less 128 first
 
 #define SEGNAS_EACH_LANE for (int i = 0; i < kLanes; i++)
 static inline I32 load_sums(const int32_t *p) {
@@ -80,6 +81,7 @@ static inline void keep_four(const Bytes &bytes, const F32 (&f)[4], uint8_t *con
   for (int i = 0; i < 4; i++) keep(bytes, f[i], y[i]);
 }
 static inline void widen(const uint8_t *, int64_t, int16_t *) {}
+static inline void copy_signed(const uint8_t *, int64_t, uint8_t *) {}
 #undef SEGNAS_EACH_LANE
 
 // Nothing beats floats here (int8_depthwise.inl.h).

@@ -23,6 +23,10 @@
 #define SEGNAS_TARGET_AVX512VNNI                                                                                                                \
   _Pragma("clang attribute push(__attribute__((target(\"avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni\"))), apply_to = function)") \
       _Pragma("STDC FP_CONTRACT OFF")
+#define SEGNAS_TARGET_AVXVNNI \
+  _Pragma("clang attribute push(__attribute__((target(\"avx2,fma,avxvnni\"))), apply_to = function)") _Pragma("STDC FP_CONTRACT OFF")
+#define SEGNAS_TARGET_NEONDOT \
+  _Pragma("clang attribute push(__attribute__((target(\"dotprod\"))), apply_to = function)") _Pragma("STDC FP_CONTRACT OFF")
 #define SEGNAS_TARGET_END _Pragma("clang attribute pop")
 #define SEGNAS_TARGET_BASE_END
 #else
@@ -36,6 +40,8 @@
 #define SEGNAS_TARGET_AVX512VNNI                       \
   _Pragma("GCC push_options") SEGNAS_TARGET_OPTIMIZE \
       _Pragma("GCC target(\"avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,prefer-vector-width=512\")")
+#define SEGNAS_TARGET_AVXVNNI _Pragma("GCC push_options") SEGNAS_TARGET_OPTIMIZE _Pragma("GCC target(\"avx2,fma,avxvnni\")")
+#define SEGNAS_TARGET_NEONDOT _Pragma("GCC push_options") SEGNAS_TARGET_OPTIMIZE _Pragma("GCC target(\"arch=armv8.2-a+dotprod\")")
 #define SEGNAS_TARGET_END _Pragma("GCC pop_options")
 #define SEGNAS_TARGET_BASE_END _Pragma("GCC pop_options")
 #endif

@@ -1,0 +1,3 @@
+//go:build !segnas_system
+
+#include "../csrc/isa/avxvnni.cc"
