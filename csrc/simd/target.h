@@ -6,6 +6,9 @@
 
 #if defined(__OPTIMIZE__) && !defined(SEGNAS_SANITIZED) && !defined(__clang__)
 #define SEGNAS_TARGET_OPTIMIZE _Pragma("GCC optimize(\"O3\")") _Pragma("GCC optimize(\"fp-contract=off\")")
+#elif !defined(__OPTIMIZE__) && !defined(__clang__)
+// Nothing here throws; unoptimised, GCC would still make tables for it, and with them a weak symbol.
+#define SEGNAS_TARGET_OPTIMIZE _Pragma("GCC optimize(\"fp-contract=off\")") _Pragma("GCC optimize(\"no-exceptions\")")
 #else
 #define SEGNAS_TARGET_OPTIMIZE _Pragma("GCC optimize(\"fp-contract=off\")")
 #endif
