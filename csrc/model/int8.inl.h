@@ -141,7 +141,7 @@ static inline void tile(const char *a, const int32_t *start, const char *panel, 
 }
 
 // The same with sums in 16 bits, which are emptied into those of 32 bits, in memory, before they can overflow.
-template <int kRows, int kVectors, bool kAhead>
+template <class Sums, int kRows, int kVectors, bool kAhead>
 static inline void narrow_tile(const char *a, const int32_t *start, const char *panel, const Product &p, int64_t row, int64_t column, int cols, char *c, Ahead *ahead) {
   if constexpr (kNarrow) {
     I32 acc[kRows][kVectors];
@@ -153,11 +153,11 @@ static inline void narrow_tile(const char *a, const int32_t *start, const char *
     FourRows<kRows> at(a, p.a_pitch);
     for (int64_t i = 0; i < p.steps;) {
       const int64_t end = i + p.narrow < p.steps ? i + p.narrow : p.steps;
-      I32 sums[kRows][kVectors];
+      Sums sums[kRows][kVectors];
 #pragma GCC unroll 12
       for (int r = 0; r < kRows; r++)
 #pragma GCC unroll 2
-        for (int v = 0; v < kVectors; v++) sums[r][v] = halves();
+        for (int v = 0; v < kVectors; v++) sums[r][v] = Sums();
       for (; i < end; i++, panel += 4 * kColumns) {
         if constexpr (kAhead) __builtin_prefetch(line + i * 64, 0, 2);
         I32 w[kVectors];
@@ -184,7 +184,7 @@ static inline void narrow_tile(const char *a, const int32_t *start, const char *
 template <int kRows, int kVectors, bool kIsNarrow, bool kAhead>
 static inline void either_tile(const char *a, const int32_t *start, const char *panel, const Product &p, int64_t row, int64_t column, int cols, char *c, Ahead *ahead) {
   if constexpr (kIsNarrow) {
-    narrow_tile<kRows, kVectors, kAhead>(a, start, panel, p, row, column, cols, c, ahead);
+    narrow_tile<I32, kRows, kVectors, kAhead>(a, start, panel, p, row, column, cols, c, ahead);
   } else {
     tile<kRows, kVectors, kAhead>(a, start, panel, p, row, column, cols, c, ahead);
   }
@@ -221,6 +221,14 @@ static inline void group(const char *a, int64_t row, int64_t end, const int32_t 
   some_rows<kTileRows, kVectors, false>(a, row, end, start, panel, p, column, cols, c, ahead);
 }
 
+// Rows as products take them, where those are not the bytes that lie there.
+template <class Byte>
+static inline void copy_rows(const Byte *a, int64_t a_pitch, int64_t count, int64_t k, char *to, int64_t bytes) {
+  if constexpr (kWide || kSigned) {
+    for (int64_t r = 0; r < count; r++) copy_row(a + r * a_pitch, int8_stored(k), to + r * bytes);
+  }
+}
+
 // Rows in blocks whose left side stays in L2, or in L1 where it is a copy, while the panels pass by.
 static void rows(const uint8_t *a, int64_t a_pitch, int64_t count, const void *packed, int64_t k, int64_t n, const Int8Input &x, const Int8Output &o,
                  const Int8Residual &residual, void *c, int64_t c_pitch, Ahead ahead) {
@@ -235,11 +243,7 @@ static void rows(const uint8_t *a, int64_t a_pitch, int64_t count, const void *p
     const int64_t end = first + block < count ? first + block : count;
     const char *left = (const char *)(a + first * a_pitch);
     if (copies) {
-      for (int64_t r = first; r < end; r++) {
-        char *to = copied + (r - first) * bytes;
-        if (widens) widen(a + r * a_pitch, int8_stored(k), (int16_t *)to);
-        else copy_signed(a + r * a_pitch, int8_stored(k), (uint8_t *)to);
-      }
+      copy_rows(a + first * a_pitch, a_pitch, end - first, k, copied, bytes);
       left = copied;
     }
     const char *panel = (const char *)(starts + panels(n) * kColumns);

@@ -13,7 +13,7 @@ struct FloatTaps {
 
   static Sum none() { return zero(); }
   static Sum tap(const char *w) { return load((const float *)w); }
-  static Sum kept_rows(Sum tap, uint32_t) { return tap; }
+  static Sum without(uint32_t, Sum tap) { return tap; }  // a group of one row is there or not
   template <int N>
   Sum value(const uint8_t *const *rows, int64_t at) const { return sub(from_bytes(rows[0] + at), zero_byte); }
   static Sum sum(Sum s, Sum value, Sum tap) { return fma(value, tap, s); }
@@ -80,6 +80,15 @@ struct SomeRows {
     for (int u = 0; u < N; u++) at[u] = rows[u] ? rows[u] : some;
     return some != nullptr;
   }
+  // The bits of each 32 that taps of missing rows lie in.
+  template <class Form>
+  uint32_t bits() const {
+    constexpr int kBits = 8 * sizeof(typename Form::Tap);
+    uint32_t mask = 0;
+    for (int at = 0; at < 32; at += kBits)
+      if (missing >> at / kBits % Form::kRows & 1) mask |= (uint32_t)((1ull << kBits) - 1) << at;
+    return mask;
+  }
 };
 
 // Adds N rows of taps to the sums of T columns; at: offset of the first one's first tap in each row.
@@ -92,8 +101,9 @@ template <class Form, int K, int S, int T, int N>
 #pragma GCC unroll 8
   for (int v = 0; v < K; v++) taps[v] = Form::tap(w + v * 4 * kLanes);
   if (some.missing) {
+    const uint32_t bits = some.template bits<Form>();
 #pragma GCC unroll 8
-    for (int v = 0; v < K; v++) taps[v] = Form::kept_rows(taps[v], some.missing);
+    for (int v = 0; v < K; v++) taps[v] = Form::without(bits, taps[v]);
   }
 #pragma GCC unroll 32
   for (int q = 0; q < (T - 1) * S + K; q++) {
@@ -145,8 +155,8 @@ template <class Form, int N>
                                                                  typename Form::Sum sum) {
   SomeRows<N> some;
   if (!some.take(rows)) return sum;
-  for (int v = from; v < to; v++)
-    sum = Form::sum(sum, form.template value<N>(some.at, at + v * stored), Form::kept_rows(Form::tap(w + v * 4 * kLanes), some.missing));
+  const uint32_t bits = some.template bits<Form>();
+  for (int v = from; v < to; v++) sum = Form::sum(sum, form.template value<N>(some.at, at + v * stored), Form::without(bits, Form::tap(w + v * 4 * kLanes)));
   return sum;
 }
 

@@ -3,13 +3,11 @@ constexpr bool kWide = true, kNarrow = true, kSigned = false;
 
 static inline I32 dot(I32 s, I32 x, I32 w) { return {_mm256_add_epi32(s.v, _mm256_madd_epi16(x.v, w.v))}; }
 // Sums in 16 bits: two to each column.
-static inline I32 halves() { return {_mm256_setzero_si256()}; }
 static inline I32 dot_halves(I32 s, I32 x, I32 w) { return {_mm256_add_epi16(s.v, _mm256_maddubs_epi16(x.v, w.v))}; }
 static inline I32 add_halves(I32 s, I32 h) { return {_mm256_add_epi32(s.v, _mm256_madd_epi16(h.v, _mm256_set1_epi16(1)))}; }
-static inline void copy_signed(const uint8_t *, int64_t, uint8_t *) {}
 // n bytes, a multiple of 16, to 16 bits each.
-static inline void widen(const uint8_t *p, int64_t n, int16_t *to) {
-  for (int64_t i = 0; i < n; i += 16) _mm256_storeu_si256((__m256i *)(to + i), _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(p + i))));
+static inline void copy_row(const uint8_t *p, int64_t n, char *to) {
+  for (int64_t i = 0; i < n; i += 16) _mm256_storeu_si256((__m256i *)(to + 2 * i), _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(p + i))));
 }
 
 constexpr bool kWholeTaps = true, kNarrowTaps = true;
@@ -21,9 +19,7 @@ struct WholeTaps {
 
   static I32 none() { return {_mm256_setzero_si256()}; }
   static I32 tap(const char *w) { return load_group(w); }
-  static I32 kept_rows(I32 tap, uint32_t missing) {
-    return {_mm256_andnot_si256(_mm256_set1_epi32((int)((missing & 1) * 0xffffu | (missing >> 1 & 1) * 0xffff0000u)), tap.v)};
-  }
+  static I32 without(uint32_t bits, I32 tap) { return {_mm256_andnot_si256(_mm256_set1_epi32((int)bits), tap.v)}; }
   template <int N>
   I32 value(const uint8_t *const *rows, int64_t at) const {
     const __m128i first = _mm_loadl_epi64((const __m128i *)(rows[0] + at));
@@ -39,11 +35,9 @@ struct NarrowTaps {
   typedef I32 Sum;
   typedef int8_t Tap;
 
-  static I32 none() { return halves(); }
+  static I32 none() { return {_mm256_setzero_si256()}; }
   static I32 tap(const char *w) { return load_group(w); }
-  static I32 kept_rows(I32 tap, uint32_t missing) {
-    return {_mm256_andnot_si256(_mm256_set1_epi16((short)((missing & 1) * 0xffu | (missing >> 1 & 1) * 0xff00u)), tap.v)};
-  }
+  static I32 without(uint32_t bits, I32 tap) { return {_mm256_andnot_si256(_mm256_set1_epi32((int)bits), tap.v)}; }
   template <int N>
   I32 value(const uint8_t *const *rows, int64_t at) const {
     const __m128i first = _mm_loadu_si128((const __m128i *)(rows[0] + at));

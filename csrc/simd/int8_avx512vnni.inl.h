@@ -14,10 +14,6 @@ static inline I32 broadcast_group(const void *p) {
   return {(Sums)_mm512_set1_epi32(group)};
 }
 static inline I32 dot(I32 s, I32 x, I32 w) { return {(Sums)_mm512_dpbusd_epi32((__m512i)s.v, (__m512i)x.v, (__m512i)w.v)}; }
-// Never called: 32 bits are as fast.
-static inline I32 halves() { return {(Sums)_mm512_setzero_si512()}; }
-static inline I32 dot_halves(I32 s, I32 x, I32 w) { return dot(s, x, w); }
-static inline I32 add_halves(I32 s, I32 h) { return {s.v + h.v}; }
 static inline F32 to_float(I32 a) { return {_mm512_cvtepi32_ps((__m512i)a.v)}; }
 static inline F32 fused(F32 a, F32 b, F32 c) { return fma(a, b, c); }
 static inline F32 from_bytes(const uint8_t *p) { return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)))}; }
@@ -37,8 +33,6 @@ static inline void keep(const Bytes &bytes, F32 f, uint8_t *y) {
 #pragma GCC unroll 4
   for (int i = 0; i < 4; i++) keep(bytes, f[i], y[i]);
 }
-static inline void widen(const uint8_t *, int64_t, int16_t *) {}
-static inline void copy_signed(const uint8_t *, int64_t, uint8_t *) {}
 
 constexpr bool kWholeTaps = true, kNarrowTaps = false;
 
@@ -49,10 +43,7 @@ struct WholeTaps {
 
   static I32 none() { return {(Sums)_mm512_setzero_si512()}; }
   static I32 tap(const char *w) { return load_group(w); }
-  static I32 kept_rows(I32 tap, uint32_t missing) {
-    const uint32_t mask = (missing & 1) * 0xffu | (missing >> 1 & 1) * 0xff00u | (missing >> 2 & 1) * 0xff0000u | (missing >> 3 & 1) * 0xff000000u;
-    return {(Sums)_mm512_andnot_si512(_mm512_set1_epi32((int)mask), (__m512i)tap.v)};
-  }
+  static I32 without(uint32_t bits, I32 tap) { return {(Sums)_mm512_andnot_si512(_mm512_set1_epi32((int)bits), (__m512i)tap.v)}; }
   // Sixteen bytes of each row; then four of each row to 128 bits, and there the transpose of the sixteen.
   template <int N>
   I32 value(const uint8_t *const *rows, int64_t at) const {

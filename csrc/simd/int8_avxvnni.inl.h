@@ -2,12 +2,6 @@
 constexpr bool kWide = false, kNarrow = false, kSigned = false;
 
 static inline I32 dot(I32 s, I32 x, I32 w) { return {_mm256_dpbusd_avx_epi32(s.v, x.v, w.v)}; }
-// Never called: 32 bits are as fast.
-static inline I32 halves() { return {_mm256_setzero_si256()}; }
-static inline I32 dot_halves(I32 s, I32 x, I32 w) { return dot(s, x, w); }
-static inline I32 add_halves(I32 s, I32 h) { return {_mm256_add_epi32(s.v, h.v)}; }
-static inline void widen(const uint8_t *, int64_t, int16_t *) {}
-static inline void copy_signed(const uint8_t *, int64_t, uint8_t *) {}
 
 constexpr bool kWholeTaps = true, kNarrowTaps = false;
 
@@ -18,10 +12,7 @@ struct WholeTaps {
 
   static I32 none() { return {_mm256_setzero_si256()}; }
   static I32 tap(const char *w) { return load_group(w); }
-  static I32 kept_rows(I32 tap, uint32_t missing) {
-    const uint32_t mask = (missing & 1) * 0xffu | (missing >> 1 & 1) * 0xff00u | (missing >> 2 & 1) * 0xff0000u | (missing >> 3 & 1) * 0xff000000u;
-    return {_mm256_andnot_si256(_mm256_set1_epi32((int)mask), tap.v)};
-  }
+  static I32 without(uint32_t bits, I32 tap) { return {_mm256_andnot_si256(_mm256_set1_epi32((int)bits), tap.v)}; }
   // Eight bytes of each row: rows in pairs, pairs in fours.
   template <int N>
   I32 value(const uint8_t *const *rows, int64_t at) const {

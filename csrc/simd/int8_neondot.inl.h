@@ -9,10 +9,6 @@ static inline I32 load_sums(const int32_t *p) { return {vld1q_s32(p)}; }
 static inline I32 load_group(const void *p) { return {vreinterpretq_s32_s8(vld1q_s8((const int8_t *)p))}; }
 static inline I32 broadcast_group(const void *p) { return {vld1q_dup_s32((const int32_t *)p)}; }
 static inline I32 dot(I32 s, I32 x, I32 w) { return {vdotq_s32(s.v, vreinterpretq_s8_s32(x.v), vreinterpretq_s8_s32(w.v))}; }
-// Never called: 32 bits are as fast.
-static inline I32 halves() { return {vdupq_n_s32(0)}; }
-static inline I32 dot_halves(I32 s, I32 x, I32 w) { return dot(s, x, w); }
-static inline I32 add_halves(I32 s, I32 h) { return {vaddq_s32(s.v, h.v)}; }
 static inline F32 to_float(I32 a) { return {vcvtq_f32_s32(a.v)}; }
 static inline F32 fused(F32 a, F32 b, F32 c) { return fma(a, b, c); }
 static inline F32 from_bytes(const uint8_t *p) {
@@ -37,10 +33,9 @@ static inline void keep_four(const Bytes &bytes, const F32 (&f)[4], uint8_t *con
   for (int i = 0; i < 4; i++) keep(bytes, f[i], y[i]);
 }
 // n bytes, a multiple of 16, less 128.
-static inline void copy_signed(const uint8_t *p, int64_t n, uint8_t *to) {
-  for (int64_t i = 0; i < n; i += 16) vst1q_u8(to + i, veorq_u8(vld1q_u8(p + i), vdupq_n_u8(128)));
+static inline void copy_row(const uint8_t *p, int64_t n, char *to) {
+  for (int64_t i = 0; i < n; i += 16) vst1q_u8((uint8_t *)to + i, veorq_u8(vld1q_u8(p + i), vdupq_n_u8(128)));
 }
-static inline void widen(const uint8_t *, int64_t, int16_t *) {}
 
 // Depthwise layers take floats (int8_depthwise.inl.h).
 constexpr bool kWholeTaps = false, kNarrowTaps = false;

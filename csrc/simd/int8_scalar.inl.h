@@ -3,7 +3,8 @@
 //   fused(a, b, c)      a*b+c rounded once
 //   from_bytes           kLanes bytes to whole floats
 //   Bytes, keep, keep_four  floats within an output's bounds, rounded to nearest, ties to even, to kLanes bytes; four vectors to four places
-//   halves, dot_halves, add_halves  sums of the group's first and last two products in 16 bits each, and their addition to sums of 32 bits
+//   dot_halves, add_halves  where kNarrow: sums of the group's first and last two products in 16 bits each, and their addition to sums of 32 bits
+//   copy_row(p, n, to)   where kWide or kSigned: n bytes, a multiple of 16, as products take them then
 struct I32 {
   int32_t v[kLanes];
 };
@@ -34,11 +35,6 @@ static inline I32 dot(I32 s, I32 x, I32 w) {
     for (int b = 0; b < 4; b++) s.v[i] += byte_product(x.v[i], w.v[i], b);
   }
   return s;
-}
-static inline I32 halves() {
-  I32 r;
-  SEGNAS_EACH_LANE r.v[i] = 0;
-  return r;
 }
 static inline I32 dot_halves(I32 s, I32 x, I32 w) {
   SEGNAS_EACH_LANE {
@@ -80,8 +76,6 @@ static inline void keep(const Bytes &bytes, F32 f, uint8_t *y) {
 static inline void keep_four(const Bytes &bytes, const F32 (&f)[4], uint8_t *const (&y)[4]) {
   for (int i = 0; i < 4; i++) keep(bytes, f[i], y[i]);
 }
-static inline void widen(const uint8_t *, int64_t, int16_t *) {}
-static inline void copy_signed(const uint8_t *, int64_t, uint8_t *) {}
 #undef SEGNAS_EACH_LANE
 
 // Nothing beats floats here (int8_depthwise.inl.h).
