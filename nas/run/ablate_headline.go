@@ -217,8 +217,7 @@ func concludeHeadline(p *pipeline, ctx context.Context, a *Ablated) error {
 		if half > 0 && mean > half {
 			table.Strong = append(table.Strong, [2]int{len(table.Rows), 1})
 		}
-		share, shareHalf := interval(shares)
-		table.Rows = append(table.Rows, []string{winner + " less " + other, column{Unit: "%"}.difference(mean, half), fmt.Sprintf("%.3f ± %.3f", share, shareHalf)})
+		table.Rows = append(table.Rows, []string{winner + " less " + other, column{Unit: "%"}.difference(mean, half), meanText(shares, 3)})
 	}
 	for _, other := range []string{controlName, handName, "random", baselineName} {
 		against(winnerName, other)

@@ -94,7 +94,7 @@ func concludeRank(p *pipeline, _ context.Context, a *Ablated) error {
 			for _, seed := range a.seeds() {
 				taus = append(taus, metrics.KendallTauB(a.ofColumn(by, seed), a.ofColumn(with, seed)))
 			}
-			row = append(row, tauText(taus))
+			row = append(row, meanText(taus, 2))
 		}
 		table.Rows = append(table.Rows, row)
 	}
@@ -106,7 +106,7 @@ func concludeRank(p *pipeline, _ context.Context, a *Ablated) error {
 				taus = append(taus, metrics.KendallTauB(a.ofColumn(with, seed), a.ofColumn(with, other)))
 			}
 		}
-		row = append(row, tauText(taus))
+		row = append(row, meanText(taus, 2))
 	}
 	table.Rows = append(table.Rows, row)
 	row = []string{"supernet's, means over the seeds"}
@@ -148,16 +148,4 @@ func percents(shares []float64) []float64 {
 		all[i] = 100 * v
 	}
 	return all
-}
-
-// tauText is the mean of correlations with its interval; "-" of none.
-func tauText(values []float64) string {
-	switch mean, half := interval(values); len(values) {
-	case 0:
-		return "-"
-	case 1:
-		return fmt.Sprintf("%.2f", mean)
-	default:
-		return fmt.Sprintf("%.2f ± %.2f", mean, half)
-	}
 }

@@ -77,8 +77,7 @@ func concludeOrder(ways string) func(*pipeline, context.Context, *Ablated) error
 		for _, seed := range a.seeds() {
 			taus = append(taus, metrics.KendallTauB(first[seed].Lists[networksList], second[seed].Lists[networksList]))
 		}
-		mean, half := interval(taus)
-		a.Notes = append(a.Notes, fmt.Sprintf("Order of the networks with %s: Kendall's tau %.2f ± %.2f.", ways, mean, half))
+		a.Notes = append(a.Notes, fmt.Sprintf("Order of the networks with %s: Kendall's tau %s.", ways, meanText(taus, 2)))
 		return nil
 	}
 }

@@ -118,6 +118,18 @@ func interval(values []float64) (mean, half float64) {
 	return stat.Mean(values, nil), half
 }
 
+// meanText writes the mean of a seed's values with its interval, where there is one; "-" of none.
+func meanText(values []float64, digits int) string {
+	switch mean, half := interval(values); len(values) {
+	case 0:
+		return "-"
+	case 1:
+		return fmt.Sprintf("%.*f", digits, mean)
+	default:
+		return fmt.Sprintf("%.*f ± %.*f", digits, mean, digits, half)
+	}
+}
+
 // rowOf sums up a variant's cells beside those of the first one.
 func rowOf(v variant, first string, cells []cell) AblatedRow {
 	row := AblatedRow{Variant: v.name, What: v.what, More: map[string]float64{}}
