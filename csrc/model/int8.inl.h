@@ -1,27 +1,49 @@
 // Integer kernels of sessions; int8.h is the contract. Included inside a set's namespace behind its vectors (simd/int8_*.inl.h).
 //
-// Products: tiles of kTileRows x 2 vectors of 32-bit sums, as simd/gemm.inl.h. A step takes a group of four bytes of each row, broadcast, against those of
-// the tile's columns: 4 multiply-adds a lane where float32 has one (VNNI), or 2 where bytes are widened to 16 bits first (AVX2: a block of rows, once). On
-// AVX2, few bits are better off: sums of products of bytes fit 16 bits for some steps, which is 4 a lane again.
-// int8_depthwise.inl.h has the depthwise convolution.
+// Products: tiles of kTileRows x 2 vectors of 32-bit sums, as simd/gemm.inl.h. A step takes a group of four bytes of each row, broadcast, against those of the tile's
+// columns: 4 multiply-adds a lane where float32 has one. Form says how. int8_depthwise.inl.h has the depthwise convolution.
 namespace int8 {
+
+enum class Form {
+  kDot,     // a product of bytes adds up in 32 bits (VNNI, NEON, plain C++)
+  kNarrow,  // few bits: sums of products of bytes fit 16 bits for some steps
+  kPairs,   // AVX2: sums of two products fit 16 bits, and are widened and added step by step; int8_pairs.inl.h cuts the weights for it
+  kWide,    // AVX2, where much would be cut: bytes are widened to 16 bits, rows a block at a time and weights as they are read; a step takes two
+};
 
 constexpr int kColumns = 2 * kLanes;          // of a panel
 constexpr int64_t kBlockBytes = 32 * 1024;    // of rows widened or made signed, on the stack
-constexpr int64_t kLeastSteps = 3;            // fewer gain nothing over widened products
+constexpr int64_t kLeastSteps = 3;            // fewer gain nothing over pairs
 constexpr int kNarrowRows = 4;                // of a tile of sums in 16 bits: with more, a product would find no register
 
 static inline int64_t panels(int64_t n) { return (n + kColumns - 1) / kColumns; }
+static inline int64_t groups(int64_t k) { return (k + 3) / 4; }
 
 // Steps for which a sum of products of two bytes each stays within 16 bits.
 static inline int64_t narrow_steps(const Int8Input &x) { return 32767 / (2 * x.most * x.most_weight); }
 static inline bool is_narrow(const Int8Input &x) { return kNarrow && narrow_steps(x) >= kLeastSteps; }
-static inline bool is_wide(const Int8Input &x) { return kWide && !is_narrow(x); }
-// Steps of four bytes, which are four numbers or, widened, two.
-static inline int64_t steps_of(int64_t k, const Int8Input &x) { return is_wide(x) ? (k + 1) / 2 : (k + 3) / 4; }
 
-// [panels][kColumns] sums to begin with, then [panel][step][column] groups.
-static size_t packed_bytes(int64_t k, int64_t n, const Int8Input &x) { return (size_t)(4 * panels(n) * kColumns * (1 + steps_of(k, x))); }
+#include "int8_pairs.inl.h"
+
+// [panels][kColumns] sums to begin with, then [panel][step][column] groups, of two bytes where the form is kWide; behind them what pairs have more.
+static inline int64_t group_bytes(int64_t k, int64_t n) { return 4 * kColumns * groups(k) * panels(n); }
+static size_t packed_bytes(int64_t k, int64_t n, const Int8Input &x) {
+  return (size_t)(4 * kColumns * panels(n) + group_bytes(k, n) + (kWide && !is_narrow(x) ? more_bytes(k, n) : 0));
+}
+static inline char *groups_of(const void *packed, int64_t n) { return (char *)packed + 4 * kColumns * panels(n); }
+static inline More more_of(const void *packed, int64_t k, int64_t n) { return more_at(groups_of(packed, n) + group_bytes(k, n), k, n); }
+
+static inline Form form_of(const void *packed, int64_t k, int64_t n, const Int8Input &x) {
+  if (is_narrow(x)) return Form::kNarrow;
+  if (!kWide) return Form::kDot;
+  return more_of(packed, k, n).first[0] < 0 ? Form::kWide : Form::kPairs;
+}
+
+static void pack_groups(const int8_t *w, int64_t k, int64_t n, int64_t each, int8_t *to) {
+  for (int64_t column = 0; column < n; column += kColumns, to += 4 * kColumns * groups(k))
+    for (int64_t i = 0; i < 4 * groups(k); i++)
+      for (int64_t c = 0; c < kColumns; c++) to[(i / each * kColumns + c) * each + i % each] = i < k && column + c < n ? w[i * n + column + c] : 0;
+}
 
 static void pack(const int8_t *w, int64_t k, int64_t n, const Int8Input &x, void *packed) {
   int32_t *start = (int32_t *)packed;
@@ -30,26 +52,31 @@ static void pack(const int8_t *w, int64_t k, int64_t n, const Int8Input &x, void
     for (int64_t i = 0; c < n && i < k; i++) sum += w[i * n + c];
     start[c] = ((kSigned ? 128 : 0) - x.zero) * sum;
   }
-  char *to = (char *)(start + panels(n) * kColumns);
-  const int64_t each = is_wide(x) ? 2 : 4;
-  for (int64_t column = 0; column < n; column += kColumns)
-    for (int64_t step = 0; step < steps_of(k, x); step++)
-      for (int64_t c = column; c < column + kColumns; c++)
-        for (int64_t i = step * each; i < (step + 1) * each; i++) {
-          const int8_t v = i < k && c < n ? w[i * n + c] : 0;
-          const int16_t half = v;
-          __builtin_memcpy(to, each == 2 ? (const void *)&half : (const void *)&v, (size_t)(4 / each));
-          to += 4 / each;
-        }
+  int8_t *to = (int8_t *)groups_of(packed, n);
+  pack_groups(w, k, n, 4, to);
+  if (!kWide || is_narrow(x)) return;
+  const More more = more_of(packed, k, n);
+  if (pack_pairs(k, n, 32767 / x.most, to, more)) return;
+  more.first[0] = -1;
+  pack_groups(w, k, n, 2, to);
 }
 
 // One product, but for its rows and columns.
 struct Product {
+  Form form;
   int64_t steps, a_pitch, c_pitch;  // pitches in bytes
-  int64_t narrow;                   // steps that fit 16 bits; 0: sums are in 32 bits throughout
+  int64_t narrow;                   // kNarrow: steps that fit 16 bits
   Int8Output o;
   Bytes bytes;
-  Int8Residual more;
+  Int8Residual residual;
+  More more;  // kPairs
+};
+
+// And its columns.
+struct Panel {
+  const int32_t *start;
+  const char *groups;
+  const int32_t *more_first;  // kPairs: [3], as in More
 };
 
 // Always inline, and in loops without branches that the compiler unrolls early: otherwise sums have an address, and live in memory.
@@ -62,13 +89,13 @@ template <int kRows, int kVectors>
 #pragma GCC unroll 12
     for (int r = 0; r < kRows; r++) f[r][v] = fused(to_float(acc[r][v]), m, b);
   }
-  if (p.more.at) {
-    const F32 zero_byte = broadcast((float)p.more.zero), factor = broadcast(p.more.r);
-    const uint8_t *residual = p.more.at + row * p.more.pitch + column;
+  if (p.residual.at) {
+    const F32 zero_byte = broadcast((float)p.residual.zero), factor = broadcast(p.residual.r);
+    const uint8_t *residual = p.residual.at + row * p.residual.pitch + column;
 #pragma GCC unroll 12
     for (int r = 0; r < kRows; r++)
 #pragma GCC unroll 2
-      for (int v = 0; v < kVectors; v++) f[r][v] = fused(sub(from_bytes(residual + r * p.more.pitch + v * kLanes), zero_byte), factor, f[r][v]);
+      for (int v = 0; v < kVectors; v++) f[r][v] = fused(sub(from_bytes(residual + r * p.residual.pitch + v * kLanes), zero_byte), factor, f[r][v]);
   }
   char *y = c + row * p.c_pitch;
   if (p.o.floats) {
@@ -114,27 +141,52 @@ struct FourRows {
   }
 };
 
-template <int kRows, int kVectors, bool kAhead>
-static inline void tile(const char *a, const int32_t *start, const char *panel, const Product &p, int64_t row, int64_t column, int cols, char *c, Ahead *ahead) {
-  I32 acc[kRows][kVectors];
+// One group of each row against those of the columns.
+template <Form kForm, class Sums, int kRows, int kVectors>
+[[gnu::always_inline]] static inline void step(Sums (&acc)[kRows][kVectors], const FourRows<kRows> &at, const char *groups) {
+  Sums w[kVectors];
+#pragma GCC unroll 2
+  for (int v = 0; v < kVectors; v++) {
+    if constexpr (kForm == Form::kWide) load_halves(groups + v * 2 * kLanes, &w[v]);
+    else w[v] = load_group(groups + v * 4 * kLanes);
+  }
+#pragma GCC unroll 12
+  for (int r = 0; r < kRows; r++) {
+    const Sums x = broadcast_group(at.row(r));
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; v++) {
+      if constexpr (kForm == Form::kNarrow) acc[r][v] = dot_halves(acc[r][v], x, w[v]);
+      else if constexpr (kForm == Form::kPairs) acc[r][v] = dot_pairs(acc[r][v], x, w[v]);
+      else if constexpr (kForm == Form::kWide) acc[r][v] = dot_wide(acc[r][v], x, w[v]);
+      else acc[r][v] = dot(acc[r][v], x, w[v]);
+    }
+  }
+}
+
+template <Form kForm, class Sums, int kRows, int kVectors, bool kAhead>
+static inline void tile(const char *a, const Panel &panel, const Product &p, int64_t row, int64_t column, int cols, char *c, Ahead *ahead) {
+  Sums acc[kRows][kVectors];
 #pragma GCC unroll 12
   for (int r = 0; r < kRows; r++)
 #pragma GCC unroll 2
-    for (int v = 0; v < kVectors; v++) acc[r][v] = load_sums(start + v * kLanes);
-  const char *line = kAhead ? ahead->at : nullptr;
+    for (int v = 0; v < kVectors; v++) acc[r][v] = load_sums(panel.start + v * kLanes);
+  const char *line = kAhead ? ahead->at : nullptr, *groups = panel.groups;
   FourRows<kRows> at(a, p.a_pitch);
-  for (int64_t i = 0; i < p.steps; i++, panel += 4 * kColumns) {
+  for (int64_t i = 0; i < p.steps; i++, groups += (kForm == Form::kWide ? 2 : 4) * kColumns) {
     if constexpr (kAhead) __builtin_prefetch(line + i * 64, 0, 2);
-    I32 w[kVectors];
-#pragma GCC unroll 2
-    for (int v = 0; v < kVectors; v++) w[v] = load_group(panel + v * 4 * kLanes);
-#pragma GCC unroll 12
-    for (int r = 0; r < kRows; r++) {
-      const I32 x = broadcast_group(at.row(r));
-#pragma GCC unroll 2
-      for (int v = 0; v < kVectors; v++) acc[r][v] = dot(acc[r][v], x, w[v]);
-    }
+    step<kForm>(acc, at, groups);
     at.step();
+  }
+  if constexpr (kForm == Form::kPairs) {
+    const FourRows<kRows> again(a, p.a_pitch);
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; v++)
+      for (int64_t i = panel.more_first[v]; i < panel.more_first[v + 1]; i++) {
+        const Sums w = load_group(p.more.groups + i * 4 * kLanes);
+        const int64_t from = p.more.at[i];
+#pragma GCC unroll 12
+        for (int r = 0; r < kRows; r++) acc[r][v] = dot_pairs(acc[r][v], broadcast_group(again.row(r) + from), w);
+      }
   }
   if constexpr (kAhead) ahead->at = line + p.steps * 64;
   leave<kRows, kVectors>(acc, p, row, column, cols, c);
@@ -142,83 +194,74 @@ static inline void tile(const char *a, const int32_t *start, const char *panel, 
 
 // The same with sums in 16 bits, which are emptied into those of 32 bits, in memory, before they can overflow.
 template <class Sums, int kRows, int kVectors, bool kAhead>
-static inline void narrow_tile(const char *a, const int32_t *start, const char *panel, const Product &p, int64_t row, int64_t column, int cols, char *c, Ahead *ahead) {
-  if constexpr (kNarrow) {
-    I32 acc[kRows][kVectors];
+static inline void narrow_tile(const char *a, const Panel &panel, const Product &p, int64_t row, int64_t column, int cols, char *c, Ahead *ahead) {
+  Sums acc[kRows][kVectors];
 #pragma GCC unroll 4
+  for (int r = 0; r < kRows; r++)
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; v++) acc[r][v] = load_sums(panel.start + v * kLanes);
+  const char *line = kAhead ? ahead->at : nullptr, *groups = panel.groups;
+  FourRows<kRows> at(a, p.a_pitch);
+  for (int64_t i = 0; i < p.steps;) {
+    const int64_t end = i + p.narrow < p.steps ? i + p.narrow : p.steps;
+    Sums sums[kRows][kVectors];
+#pragma GCC unroll 12
     for (int r = 0; r < kRows; r++)
 #pragma GCC unroll 2
-      for (int v = 0; v < kVectors; v++) acc[r][v] = load_sums(start + v * kLanes);
-    const char *line = kAhead ? ahead->at : nullptr;
-    FourRows<kRows> at(a, p.a_pitch);
-    for (int64_t i = 0; i < p.steps;) {
-      const int64_t end = i + p.narrow < p.steps ? i + p.narrow : p.steps;
-      Sums sums[kRows][kVectors];
-#pragma GCC unroll 12
-      for (int r = 0; r < kRows; r++)
-#pragma GCC unroll 2
-        for (int v = 0; v < kVectors; v++) sums[r][v] = Sums();
-      for (; i < end; i++, panel += 4 * kColumns) {
-        if constexpr (kAhead) __builtin_prefetch(line + i * 64, 0, 2);
-        I32 w[kVectors];
-#pragma GCC unroll 2
-        for (int v = 0; v < kVectors; v++) w[v] = load_group(panel + v * 4 * kLanes);
-#pragma GCC unroll 12
-        for (int r = 0; r < kRows; r++) {
-          const I32 x = broadcast_group(at.row(r));
-#pragma GCC unroll 2
-          for (int v = 0; v < kVectors; v++) sums[r][v] = dot_halves(sums[r][v], x, w[v]);
-        }
-        at.step();
-      }
-#pragma GCC unroll 12
-      for (int r = 0; r < kRows; r++)
-#pragma GCC unroll 2
-        for (int v = 0; v < kVectors; v++) acc[r][v] = add_halves(acc[r][v], sums[r][v]);
+      for (int v = 0; v < kVectors; v++) sums[r][v] = Sums();
+    for (; i < end; i++, groups += 4 * kColumns) {
+      if constexpr (kAhead) __builtin_prefetch(line + i * 64, 0, 2);
+      step<Form::kNarrow>(sums, at, groups);
+      at.step();
     }
-    if constexpr (kAhead) ahead->at = line + p.steps * 64;
-    leave<kRows, kVectors>(acc, p, row, column, cols, c);
+#pragma GCC unroll 12
+    for (int r = 0; r < kRows; r++)
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; v++) acc[r][v] = add_halves(acc[r][v], sums[r][v]);
   }
+  if constexpr (kAhead) ahead->at = line + p.steps * 64;
+  leave<kRows, kVectors>(acc, p, row, column, cols, c);
 }
 
-template <int kRows, int kVectors, bool kIsNarrow, bool kAhead>
-static inline void either_tile(const char *a, const int32_t *start, const char *panel, const Product &p, int64_t row, int64_t column, int cols, char *c, Ahead *ahead) {
-  if constexpr (kIsNarrow) {
-    narrow_tile<I32, kRows, kVectors, kAhead>(a, start, panel, p, row, column, cols, c, ahead);
+template <Form kForm, int kRows, int kVectors, bool kAhead>
+static inline void either_tile(const char *a, const Panel &panel, const Product &p, int64_t row, int64_t column, int cols, char *c, Ahead *ahead) {
+  if constexpr (kForm == Form::kNarrow) {
+    narrow_tile<I32, kRows, kVectors, kAhead>(a, panel, p, row, column, cols, c, ahead);
   } else {
-    tile<kRows, kVectors, kAhead>(a, start, panel, p, row, column, cols, c, ahead);
+    tile<kForm, I32, kRows, kVectors, kAhead>(a, panel, p, row, column, cols, c, ahead);
   }
 }
 
-template <int kRows, int kVectors, bool kIsNarrow>
-static inline void tail(int64_t rows, const char *a, const int32_t *start, const char *panel, const Product &p, int64_t row, int64_t column, int cols, char *c) {
+template <Form kForm, int kRows, int kVectors>
+static inline void tail(int64_t rows, const char *a, const Panel &panel, const Product &p, int64_t row, int64_t column, int cols, char *c) {
   if constexpr (kRows > 0) {
-    if (rows == kRows) return either_tile<kRows, kVectors, kIsNarrow, false>(a, start, panel, p, row, column, cols, c, nullptr);
-    tail<kRows - 1, kVectors, kIsNarrow>(rows, a, start, panel, p, row, column, cols, c);
+    if (rows == kRows) return either_tile<kForm, kRows, kVectors, false>(a, panel, p, row, column, cols, c, nullptr);
+    tail<kForm, kRows - 1, kVectors>(rows, a, panel, p, row, column, cols, c);
   }
 }
 
 // Rows [row, end) of one panel, kRows at a time; a: of row `row`.
-template <int kRows, int kVectors, bool kIsNarrow>
-static inline void some_rows(const char *a, int64_t row, int64_t end, const int32_t *start, const char *panel, const Product &p, int64_t column, int cols, char *c,
-                             Ahead *ahead) {
+template <Form kForm, int kRows, int kVectors>
+static inline void some_rows(const char *a, int64_t row, int64_t end, const Panel &panel, const Product &p, int64_t column, int cols, char *c, Ahead *ahead) {
   for (; row + kRows <= end; row += kRows, a += kRows * p.a_pitch) {
     if (ahead->at < ahead->end) {
-      either_tile<kRows, kVectors, kIsNarrow, true>(a, start, panel, p, row, column, cols, c, ahead);
+      either_tile<kForm, kRows, kVectors, true>(a, panel, p, row, column, cols, c, ahead);
     } else {
-      either_tile<kRows, kVectors, kIsNarrow, false>(a, start, panel, p, row, column, cols, c, nullptr);
+      either_tile<kForm, kRows, kVectors, false>(a, panel, p, row, column, cols, c, nullptr);
     }
   }
-  tail<kRows - 1, kVectors, kIsNarrow>(end - row, a, start, panel, p, row, column, cols, c);
+  tail<kForm, kRows - 1, kVectors>(end - row, a, panel, p, row, column, cols, c);
 }
 
 template <int kVectors>
-static inline void group(const char *a, int64_t row, int64_t end, const int32_t *start, const char *panel, const Product &p, int64_t column, int cols, char *c,
-                         Ahead *ahead) {
+static inline void group(const char *a, int64_t row, int64_t end, const Panel &panel, const Product &p, int64_t column, int cols, char *c, Ahead *ahead) {
   if constexpr (kNarrow) {
-    if (p.narrow) return some_rows<kNarrowRows, kVectors, true>(a, row, end, start, panel, p, column, cols, c, ahead);
+    if (p.form == Form::kNarrow) return some_rows<Form::kNarrow, kNarrowRows, kVectors>(a, row, end, panel, p, column, cols, c, ahead);
   }
-  some_rows<kTileRows, kVectors, false>(a, row, end, start, panel, p, column, cols, c, ahead);
+  if constexpr (kWide) {
+    if (p.form == Form::kPairs) return some_rows<Form::kPairs, kTileRows, kVectors>(a, row, end, panel, p, column, cols, c, ahead);
+  }
+  some_rows<kWide ? Form::kWide : Form::kDot, kTileRows, kVectors>(a, row, end, panel, p, column, cols, c, ahead);
 }
 
 // Rows as products take them, where those are not the bytes that lie there.
@@ -233,12 +276,12 @@ static inline void copy_rows(const Byte *a, int64_t a_pitch, int64_t count, int6
 static void rows(const uint8_t *a, int64_t a_pitch, int64_t count, const void *packed, int64_t k, int64_t n, const Int8Input &x, const Int8Output &o,
                  const Int8Residual &residual, void *c, int64_t c_pitch, Ahead ahead) {
   alignas(64) char copied[kWide || kSigned ? kBlockBytes : 1];
-  const bool widens = is_wide(x), copies = widens || kSigned;
-  const int64_t bytes = copies ? (widens ? 2 : 1) * int8_stored(k) : a_pitch;
+  const Form form = form_of(packed, k, n, x);
+  const bool widens = form == Form::kWide, copies = widens || kSigned;
+  const int64_t bytes = copies ? (widens ? 2 : 1) * int8_stored(k) : a_pitch, steps = widens ? (k + 1) / 2 : groups(k);
   int64_t block = (copies ? kBlockBytes : 3 * kBlockBytes) / bytes / kTileRows * kTileRows;
   if (block < kTileRows) block = kTileRows;
-  const Product p = {steps_of(k, x), bytes, o.floats ? 4 * c_pitch : c_pitch, is_narrow(x) ? narrow_steps(x) : 0, o, Bytes(o), residual};
-  const int32_t *starts = (const int32_t *)packed;
+  const Product p = {form, steps, bytes, o.floats ? 4 * c_pitch : c_pitch, is_narrow(x) ? narrow_steps(x) : 0, o, Bytes(o), residual, more_of(packed, k, n)};
   for (int64_t first = 0; first < count; first += block) {
     const int64_t end = first + block < count ? first + block : count;
     const char *left = (const char *)(a + first * a_pitch);
@@ -246,13 +289,13 @@ static void rows(const uint8_t *a, int64_t a_pitch, int64_t count, const void *p
       copy_rows(a + first * a_pitch, a_pitch, end - first, k, copied, bytes);
       left = copied;
     }
-    const char *panel = (const char *)(starts + panels(n) * kColumns);
-    for (int64_t column = 0; column < n; column += kColumns, panel += 4 * kColumns * p.steps) {
+    Panel panel = {(const int32_t *)packed, groups_of(packed, n), p.more.first};
+    for (int64_t column = 0; column < n; column += kColumns, panel.start += kColumns, panel.groups += 4 * kColumns * groups(k), panel.more_first += 2) {
       const int cols = (int)(n - column < kColumns ? n - column : kColumns);
       if (int8_stored(n) - column > kLanes) {
-        group<2>(left, first, end, starts + column, panel, p, column, cols, (char *)c, &ahead);
+        group<2>(left, first, end, panel, p, column, cols, (char *)c, &ahead);
       } else {
-        group<1>(left, first, end, starts + column, panel, p, column, cols, (char *)c, &ahead);
+        group<1>(left, first, end, panel, p, column, cols, (char *)c, &ahead);
       }
     }
   }

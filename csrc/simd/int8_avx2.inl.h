@@ -1,7 +1,9 @@
-// int8.inl.h's products on AVX2, which has none of bytes that cannot saturate; behind int8_ymm.inl.h. int8_scalar.inl.h says what each operation means.
+// int8.inl.h's products on AVX2, whose product of bytes saturates where a sum of two does not fit 16 bits; behind int8_ymm.inl.h. int8_scalar.inl.h says what each operation means.
 constexpr bool kWide = true, kNarrow = true, kSigned = false;
 
-static inline I32 dot(I32 s, I32 x, I32 w) { return {_mm256_add_epi32(s.v, _mm256_madd_epi16(x.v, w.v))}; }
+static inline I32 dot_wide(I32 s, I32 x, I32 w) { return {_mm256_add_epi32(s.v, _mm256_madd_epi16(x.v, w.v))}; }
+static inline void load_halves(const void *p, I32 *to) { to->v = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)p)); }
+static inline I32 dot_pairs(I32 s, I32 x, I32 w) { return {_mm256_add_epi32(s.v, _mm256_madd_epi16(_mm256_maddubs_epi16(x.v, w.v), _mm256_set1_epi16(1)))}; }
 // Sums in 16 bits: two to each column.
 static inline I32 dot_halves(I32 s, I32 x, I32 w) { return {_mm256_add_epi16(s.v, _mm256_maddubs_epi16(x.v, w.v))}; }
 static inline I32 add_halves(I32 s, I32 h) { return {_mm256_add_epi32(s.v, _mm256_madd_epi16(h.v, _mm256_set1_epi16(1)))}; }
@@ -26,7 +28,7 @@ struct WholeTaps {
     if constexpr (N == 1) return {_mm256_cvtepu8_epi32(first)};
     else return {_mm256_cvtepu8_epi16(_mm_unpacklo_epi8(first, _mm_loadl_epi64((const __m128i *)(rows[1] + at))))};
   }
-  static I32 sum(I32 s, I32 value, I32 tap) { return dot(s, value, tap); }
+  static I32 sum(I32 s, I32 value, I32 tap) { return dot_wide(s, value, tap); }
   static void floats(I32 s, F32 *f) { f[0] = to_float(s); }
 };
 

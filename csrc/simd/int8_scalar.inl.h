@@ -1,14 +1,16 @@
 // int8.inl.h's vectors in plain C++, which say what each operation means. Four bytes of a row of the left side against four of each of kLanes columns:
-//   dot(s, x, w)        s + sum of the group's products: of 4 unsigned bytes x and 4 signed w (kWide false), or of 2 halves each (kWide true)
+//   dot(s, x, w)        s + sum of the group's products: of 4 unsigned bytes x and 4 signed w
 //   fused(a, b, c)      a*b+c rounded once
 //   from_bytes           kLanes bytes to whole floats
 //   Bytes, keep, keep_four  floats within an output's bounds, rounded to nearest, ties to even, to kLanes bytes; four vectors to four places
 //   dot_halves, add_halves  where kNarrow: sums of the group's first and last two products in 16 bits each, and their addition to sums of 32 bits
+//   dot_wide, load_halves, dot_pairs  where kWide, in place of dot: s + sum of the products of 2 halves each, the signed ones loaded from bytes; and dot by sums of two
+//                       products in 16 bits each, which must fit
 //   copy_row(p, n, to)   where kWide or kSigned: n bytes, a multiple of 16, as products take them then
 struct I32 {
   int32_t v[kLanes];
 };
-constexpr bool kWide = false;    // products are of 16-bit halves, to which bytes are widened first
+constexpr bool kWide = false;    // there is no dot: Form::kPairs and kWide take its place
 constexpr bool kNarrow = true;   // there are sums of products of bytes in 16 bits, exact for a few steps
 constexpr bool kSigned = false;  // products are of signed bytes, to which unsigned ones are copied less 128 first
 

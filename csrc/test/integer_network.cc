@@ -93,8 +93,12 @@ class Builder {
     std::vector<float> &steps = numbers(channels), &w = *network_.parameters[network_.parameters.size() - 3];
     for (float &v : steps) v = float(random_.uniform(0.7, 1.8) / (std::sqrt(double(each)) * most));
     const bool ends = random_.one_in(4);  // the largest weights alone: as near to an overflow as it gets
+    const bool few = random_.one_in(2);   // but a few are at most half as large, as training leaves them
+    const int64_t rare = 64 << random_.integer(0, 2);
     for (size_t i = 0; i < w.size(); i++) {
-      const int64_t level = ends ? (random_.one_in(2) ? most : -most) : random_.integer(-most, most);
+      const bool one = few && random_.one_in(rare);
+      const int32_t largest = few && !one ? (most + 1) / 2 : most;
+      const int64_t level = ends || one ? (random_.one_in(2) ? largest : -largest) : random_.integer(-largest, largest);
       w[i] = float(level) * steps[i % size_t(channels)];
     }
     l.weight_bits = bits, l.weight_steps = steps.data();

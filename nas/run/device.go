@@ -35,10 +35,23 @@ func (d sessionDevice) Card() nvml.Card { return d.card }
 // Identity implements latency.Device.
 func (d sessionDevice) Identity() latency.Identity { return d.identity }
 
-// Open implements latency.Device. The network's weights and its picture are random: neither matters to the time.
+// randomNetwork makes a network to be measured. To the time in integers it matters how many weights are large: clips are fitted as a training's first ones are.
+func randomNetwork(context *gobind.Context, net space.Network, a space.Arch, rng *rand.Rand) (*supernet.Plain, error) {
+	model, err := supernet.NewPlain(context, net, a, rng)
+	if err != nil {
+		return nil, err
+	}
+	if err := supernet.FitWeights(model); err != nil {
+		model.Close()
+		return nil, err
+	}
+	return model, nil
+}
+
+// Open implements latency.Device. The network's weights and its picture are random.
 func (d sessionDevice) Open(_ context.Context, net space.Network, a space.Arch, h, w, batch int) (latency.Runner, error) {
 	rng := rand.New(rand.NewPCG(1, 1))
-	model, err := supernet.NewPlain(d.context, net, a, rng)
+	model, err := randomNetwork(d.context, net, a, rng)
 	if err != nil {
 		return nil, err
 	}

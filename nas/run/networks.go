@@ -160,7 +160,7 @@ func closeContenders(all []*contender) {
 	}
 }
 
-// contenders makes the sessions of all networks that are compared. Weights are random: they do not matter to the time.
+// contenders makes the sessions of all networks that are compared, of random weights.
 func (o *networksOptions) contenders(m *machine) (all []*contender, err error) {
 	add := func(c Compared, model supernet.Deployable, err error) error {
 		if err != nil {
@@ -199,7 +199,7 @@ func (o *networksOptions) contenders(m *machine) (all []*contender, err error) {
 		if i == 0 {
 			c.Network, c.PublishedMACs, c.PublishedParams = baselineName, space.PublishedMACs, space.PublishedParams
 		}
-		model, err := supernet.NewPlain(m.context, net, a, rng)
+		model, err := randomNetwork(m.context, net, a, rng)
 		if err := add(c, model, err); err != nil {
 			return all, err
 		}
