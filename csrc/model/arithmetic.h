@@ -165,7 +165,4 @@ class Integers final : public Arithmetic {
   const Int8Kernels &kernels_;
 };
 
-// Channels that a value read in integers can have: kernels keep a tile of them near.
-constexpr int64_t kIntegerChannels = 2048;
-
 }  // namespace segnas

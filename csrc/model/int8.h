@@ -14,6 +14,9 @@ namespace segnas {
 // static: an inline function of outside would be a weak symbol under the flags of each instruction set.
 static constexpr int64_t int8_stored(int64_t channels) { return (channels + 15) / 16 * 16; }
 
+// Channels that a value read in integers can have: kernels keep a tile of them, or a panel of weights, on the stack.
+constexpr int64_t kIntegerChannels = 2048;
+
 // What a layer reads.
 struct Int8Input {
   int zero;      // 0 or 128

@@ -23,26 +23,31 @@ static inline int64_t groups(int64_t k) { return (k + 3) / 4; }
 static inline int64_t narrow_steps(const Int8Input &x) { return 32767 / (2 * x.most * x.most_weight); }
 static inline bool is_narrow(const Int8Input &x) { return kNarrow && narrow_steps(x) >= kLeastSteps; }
 
+#include "int8_packed.inl.h"
 #include "int8_pairs.inl.h"
 
 // [panels][kColumns] sums to begin with, then [panel][step][column] groups, of two bytes where the form is kWide; behind them what pairs have more.
-static inline int64_t group_bytes(int64_t k, int64_t n) { return 4 * kColumns * groups(k) * panels(n); }
+static inline bool has_more(const Int8Input &x) { return kWide && !is_narrow(x); }
+static inline char *panels_of(const void *packed, int64_t n) { return (char *)packed + 4 * kColumns * panels(n); }
+static inline More more_of(const void *packed, int64_t k, int64_t n, const Int8Input &x) { return more_at(panels_of(packed, n) + panel_bytes(k, x) * panels(n), k, n, x); }
 static size_t packed_bytes(int64_t k, int64_t n, const Int8Input &x) {
-  return (size_t)(4 * kColumns * panels(n) + group_bytes(k, n) + (kWide && !is_narrow(x) ? more_bytes(k, n) : 0));
+  return (size_t)((4 * kColumns + panel_bytes(k, x)) * panels(n) + (has_more(x) ? more_bytes(k, n, x) : 0));
 }
-static inline char *groups_of(const void *packed, int64_t n) { return (char *)packed + 4 * kColumns * panels(n); }
-static inline More more_of(const void *packed, int64_t k, int64_t n) { return more_at(groups_of(packed, n) + group_bytes(k, n), k, n); }
 
 static inline Form form_of(const void *packed, int64_t k, int64_t n, const Int8Input &x) {
   if (is_narrow(x)) return Form::kNarrow;
   if (!kWide) return Form::kDot;
-  return more_of(packed, k, n).first[0] < 0 ? Form::kWide : Form::kPairs;
+  return more_of(packed, k, n, x).first[0] < 0 ? Form::kWide : Form::kPairs;
 }
 
-static void pack_groups(const int8_t *w, int64_t k, int64_t n, int64_t each, int8_t *to) {
-  for (int64_t column = 0; column < n; column += kColumns, to += 4 * kColumns * groups(k))
+static void pack_panels(const int8_t *w, int64_t k, int64_t n, const Int8Input &x, int64_t each, int8_t *to) {
+  int8_t panel[kIntegerChannels * kColumns];
+  for (int64_t column = 0; column < n; column += kColumns, to += panel_bytes(k, x)) {
     for (int64_t i = 0; i < 4 * groups(k); i++)
-      for (int64_t c = 0; c < kColumns; c++) to[(i / each * kColumns + c) * each + i % each] = i < k && column + c < n ? w[i * n + column + c] : 0;
+      for (int64_t c = 0; c < kColumns; c++) panel[(i / each * kColumns + c) * each + i % each] = i < k && column + c < n ? w[i * n + column + c] : 0;
+    if (packed_bits(x) == 8) __builtin_memcpy(to, panel, (size_t)unpacked_bytes(k));
+    else pack_bits(panel, unpacked_bytes(k), packed_bits(x), (uint8_t *)to);
+  }
 }
 
 static void pack(const int8_t *w, int64_t k, int64_t n, const Int8Input &x, void *packed) {
@@ -52,13 +57,13 @@ static void pack(const int8_t *w, int64_t k, int64_t n, const Int8Input &x, void
     for (int64_t i = 0; c < n && i < k; i++) sum += w[i * n + c];
     start[c] = ((kSigned ? 128 : 0) - x.zero) * sum;
   }
-  int8_t *to = (int8_t *)groups_of(packed, n);
-  pack_groups(w, k, n, 4, to);
-  if (!kWide || is_narrow(x)) return;
-  const More more = more_of(packed, k, n);
-  if (pack_pairs(k, n, 32767 / x.most, to, more)) return;
+  int8_t *to = (int8_t *)panels_of(packed, n);
+  pack_panels(w, k, n, x, 4, to);
+  if (!has_more(x)) return;
+  const More more = more_of(packed, k, n, x);
+  if (pack_pairs(k, n, x, to, more)) return;
   more.first[0] = -1;
-  pack_groups(w, k, n, 2, to);
+  pack_panels(w, k, n, x, 2, to);
 }
 
 // One product, but for its rows and columns.
@@ -276,12 +281,13 @@ static inline void copy_rows(const Byte *a, int64_t a_pitch, int64_t count, int6
 static void rows(const uint8_t *a, int64_t a_pitch, int64_t count, const void *packed, int64_t k, int64_t n, const Int8Input &x, const Int8Output &o,
                  const Int8Residual &residual, void *c, int64_t c_pitch, Ahead ahead) {
   alignas(64) char copied[kWide || kSigned ? kBlockBytes : 1];
+  alignas(64) int8_t unpacked[kIntegerChannels * kColumns];
   const Form form = form_of(packed, k, n, x);
   const bool widens = form == Form::kWide, copies = widens || kSigned;
   const int64_t bytes = copies ? (widens ? 2 : 1) * int8_stored(k) : a_pitch, steps = widens ? (k + 1) / 2 : groups(k);
   int64_t block = (copies ? kBlockBytes : 3 * kBlockBytes) / bytes / kTileRows * kTileRows;
   if (block < kTileRows) block = kTileRows;
-  const Product p = {form, steps, bytes, o.floats ? 4 * c_pitch : c_pitch, is_narrow(x) ? narrow_steps(x) : 0, o, Bytes(o), residual, more_of(packed, k, n)};
+  const Product p = {form, steps, bytes, o.floats ? 4 * c_pitch : c_pitch, is_narrow(x) ? narrow_steps(x) : 0, o, Bytes(o), residual, more_of(packed, k, n, x)};
   for (int64_t first = 0; first < count; first += block) {
     const int64_t end = first + block < count ? first + block : count;
     const char *left = (const char *)(a + first * a_pitch);
@@ -289,8 +295,10 @@ static void rows(const uint8_t *a, int64_t a_pitch, int64_t count, const void *p
       copy_rows(a + first * a_pitch, a_pitch, end - first, k, copied, bytes);
       left = copied;
     }
-    Panel panel = {(const int32_t *)packed, groups_of(packed, n), p.more.first};
-    for (int64_t column = 0; column < n; column += kColumns, panel.start += kColumns, panel.groups += 4 * kColumns * groups(k), panel.more_first += 2) {
+    Panel panel = {(const int32_t *)packed, nullptr, p.more.first};
+    const char *next = panels_of(packed, n);
+    for (int64_t column = 0; column < n; column += kColumns, panel.start += kColumns, next += panel_bytes(k, x), panel.more_first += 2) {
+      panel.groups = panel_groups(next, k, x, unpacked);
       const int cols = (int)(n - column < kColumns ? n - column : kColumns);
       if (int8_stored(n) - column > kLanes) {
         group<2>(left, first, end, panel, p, column, cols, (char *)c, &ahead);

@@ -10,12 +10,15 @@ struct More {
 };
 
 // With more, sums of two would gain nothing over bytes widened to 16 bits.
-static inline int64_t most_more(int64_t k, int64_t n) { return 2 * groups(k) * panels(n) / 5; }
+static inline int pair_limit(const Int8Input &x) { return 32767 / x.most; }
+static inline int64_t most_more(int64_t k, int64_t n, const Int8Input &x) { return 2 * x.most_weight > pair_limit(x) ? 2 * groups(k) * panels(n) / 5 : 0; }
 static inline int64_t whole_lines(int64_t words) { return (words + 15) / 16 * 16; }
-static inline int64_t more_bytes(int64_t k, int64_t n) { return 4 * (whole_lines(2 * panels(n) + 1) + whole_lines(most_more(k, n)) + most_more(k, n) * kLanes); }
-static inline More more_at(void *to, int64_t k, int64_t n) {
+static inline int64_t more_bytes(int64_t k, int64_t n, const Int8Input &x) {
+  return 4 * (whole_lines(2 * panels(n) + 1) + whole_lines(most_more(k, n, x)) + most_more(k, n, x) * kLanes);
+}
+static inline More more_at(void *to, int64_t k, int64_t n, const Int8Input &x) {
   int32_t *first = (int32_t *)to, *at = first + whole_lines(2 * panels(n) + 1);
-  return {first, at, (int8_t *)(at + whole_lines(most_more(k, n)))};
+  return {first, at, (int8_t *)(at + whole_lines(most_more(k, n, x)))};
 }
 
 // Cuts a pair of weights; whether there was something to take.
@@ -41,13 +44,15 @@ static inline bool cut_vector(int8_t *groups, int limit, int64_t at, int32_t *co
   return true;
 }
 
-// Cuts packed groups of four; false where too many had to be, which leaves them half cut.
-static bool pack_pairs(int64_t k, int64_t n, int limit, int8_t *packed, const More &more) {
+// Cuts the panels' groups; false where too many had to be, which leaves them half cut.
+static bool pack_pairs(int64_t k, int64_t n, const Int8Input &x, int8_t *panel, const More &more) {
+  __builtin_memset(more.first, 0, (size_t)(4 * (2 * panels(n) + 1)));
+  if (most_more(k, n, x) == 0) return true;  // nothing is too large
   int32_t count = 0;
   for (int64_t v = 0; v < 2 * panels(n); v++) {
     more.first[v] = count;
     for (int64_t step = 0; step < groups(k); step++)
-      if (!cut_vector(packed + ((v / 2 * groups(k) + step) * 2 + v % 2) * 4 * kLanes, limit, 4 * step, &count, most_more(k, n), more)) return false;
+      if (!cut_vector(panel + ((v / 2 * groups(k) + step) * 2 + v % 2) * 4 * kLanes, pair_limit(x), 4 * step, &count, most_more(k, n, x), more)) return false;
   }
   more.first[2 * panels(n)] = count;
   return true;
