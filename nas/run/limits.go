@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/segnas/segnas/gobind"
 	"github.com/segnas/segnas/nas/latency"
 	"github.com/segnas/segnas/nas/misuse"
 	"github.com/segnas/segnas/nas/quant"
@@ -119,15 +120,21 @@ func askedLatency(c Config, predictor *latency.Predictor) (float64, error) {
 	return predictor.Predict(like)
 }
 
-// memoryOf returns a function that gives the bytes of an architecture's deployed activations and weights in floating point, planned once each.
+// memoryOf returns a function that gives the bytes of an architecture's deployed activations and weights, in integers where the machine runs bit widths so, planned
+// once each.
 func memoryOf(c Config, net space.Network, m *machine) func(space.Arch) ([2]int, error) {
 	known := map[space.Arch][2]int{}
 	return func(a space.Arch) ([2]int, error) {
-		a = a.Float()
+		how := m.session
+		if m.tablePrecision(c.Space) != gobind.Int8 {
+			a = a.Float()
+		} else if a.IsQuantised() {
+			how.Precision = gobind.Int8
+		}
 		if b, ok := known[a]; ok {
 			return b, nil
 		}
-		activations, weights, err := m.context.MeasureSession(supernet.Outline(net, a), 1, c.Height, c.Width, pictureChannels, m.session)
+		activations, weights, err := m.context.MeasureSession(supernet.Outline(net, a), 1, c.Height, c.Width, pictureChannels, how)
 		known[a] = [2]int{activations, weights}
 		return known[a], err
 	}

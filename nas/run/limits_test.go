@@ -90,3 +90,38 @@ func TestLimits_OfBitWidthsAreRefusedWhereThereAreNone(t *testing.T) {
 	requireMisuse(t, Search, append([]string{"--config", settingsFile(t, "space = \"k3,5 e3,4,6 d2,3,4 b4,6,8\"\n")}, tiny("--out", t.TempDir())...), "no phase of the supernet's training draws them")
 	requireMisuse(t, Train, []string{"--arch", "baseline-w9a8"}, "should read like w8a6, with 2 to 8 bits")
 }
+
+// Widths of weights make weights smaller, widths of activations nothing: a value is a byte. Without integers both are floats.
+func TestLimits_OfMemoryCountIntegers(t *testing.T) {
+	c, err := NewConfig("thesis-cityscapes", ScenesData)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Space.Bits = []uint8{4, 6, 8}
+	m, err := openMachine(machineOptions{device: "cpu", threads: 1}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.close()
+	net := space.DefaultNetwork(19)
+	measure := func(c Config, name string) [2]int {
+		a, err := archOf(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bytes, err := memoryOf(c, net, m)(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bytes
+	}
+	float, eight := measure(c, "baseline"), measure(c, "baseline-w8a8")
+	six, four, activations := measure(c, "baseline-w6a8"), measure(c, "baseline-w4a8"), measure(c, "baseline-w8a4")
+	if !(four[1] < six[1] && six[1] < eight[1] && 2*eight[1] < float[1]) || activations[0] != eight[0] || eight[0] >= float[0] {
+		t.Errorf("activations and weights of %d bytes in floating point, %d at w8a8, %d at w6a8, %d at w4a8, %d at w8a4", float, eight, six, four, activations)
+	}
+	c.Space.Bits = nil
+	if alone := measure(c, "baseline-w8a8"); alone != float {
+		t.Errorf("%d bytes in a space without bit widths, %d in floating point", alone, float)
+	}
+}

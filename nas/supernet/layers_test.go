@@ -75,6 +75,7 @@ func TestLayers_OfBitWidthsAreWholeMultiples(t *testing.T) {
 			t.Errorf("%v: %d float layers, signed inputs: %v", a, float, negative)
 		}
 		r.checkReaders(t, a, layers)
+		r.outlineMeasures(t, m, layers)
 	}
 }
 

@@ -19,12 +19,19 @@ func (r *rig) outlineMeasures(t *testing.T, m *Plain, layers []gobind.Layer) {
 		if len(o.Weights) != len(l.Weights) || len(o.Bias) != len(l.Bias) {
 			t.Errorf("layer %d: %d weights and %d biases in the outline, %d and %d in the network", i, len(o.Weights), len(o.Bias), len(l.Weights), len(l.Bias))
 		}
-		o.Weights, o.Bias, l.Weights, l.Bias = nil, nil, nil, nil
+		if len(o.WeightSteps) != len(l.WeightSteps) || (o.InputStep > 0) != (l.InputStep > 0) {
+			t.Errorf("layer %d: %d weight steps and an input step of %g in the outline, %d and %g in the network", i, len(o.WeightSteps), o.InputStep, len(l.WeightSteps), l.InputStep)
+		}
+		o.Weights, o.Bias, o.WeightSteps, o.InputStep, l.Weights, l.Bias, l.WeightSteps, l.InputStep = nil, nil, nil, 0, nil, nil, nil, 0
 		if !reflect.DeepEqual(o, l) {
 			t.Errorf("layer %d: %+v in the outline, %+v in the network", i, o, l)
 		}
 	}
-	for _, precision := range []gobind.Precision{gobind.Float32, gobind.BFloat16} {
+	precisions := []gobind.Precision{gobind.Float32, gobind.BFloat16}
+	if m.Arch().IsQuantised() {
+		precisions = []gobind.Precision{gobind.Int8}
+	}
+	for _, precision := range precisions {
 		if precision == gobind.BFloat16 && !r.ctx.Runs(gobind.BFloat16) {
 			continue
 		}
