@@ -39,6 +39,7 @@ func (p *pipeline) overFront(cfg *search.Config) error {
 	}
 	cfg.Front = search.FrontLimits(least, p.limits[0].Max, p.cfg.Pareto)
 	cfg.Given = append(cfg.Given, a)
+	cfg.Spend = 0 // its networks are of all latencies
 	return nil
 }
 
