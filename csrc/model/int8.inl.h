@@ -6,7 +6,7 @@ namespace int8 {
 
 enum class Form {
   kDot,     // a product of bytes adds up in 32 bits (VNNI, NEON, plain C++)
-  kNarrow,  // few bits: sums of products of bytes fit 16 bits for some steps
+  kNarrow,  // AVX2, few bits: sums of products of bytes fit 16 bits for some steps
   kPairs,   // AVX2: sums of two products fit 16 bits, and are widened and added step by step; int8_pairs.inl.h cuts the weights for it
   kWide,    // AVX2, where much would be cut: bytes are widened to 16 bits, rows a block at a time and weights as they are read; a step takes two
 };
@@ -21,7 +21,7 @@ static inline int64_t groups(int64_t k) { return (k + 3) / 4; }
 
 // Steps for which a sum of products of two bytes each stays within 16 bits.
 static inline int64_t narrow_steps(const Int8Input &x) { return 32767 / (2 * x.most * x.most_weight); }
-static inline bool is_narrow(const Int8Input &x) { return kNarrow && narrow_steps(x) >= kLeastSteps; }
+static inline bool is_narrow(const Int8Input &x) { return kWide && narrow_steps(x) >= kLeastSteps; }
 
 #include "int8_packed.inl.h"
 #include "int8_pairs.inl.h"
@@ -260,10 +260,8 @@ static inline void some_rows(const char *a, int64_t row, int64_t end, const Pane
 
 template <int kVectors>
 static inline void group(const char *a, int64_t row, int64_t end, const Panel &panel, const Product &p, int64_t column, int cols, char *c, Ahead *ahead) {
-  if constexpr (kNarrow) {
-    if (p.form == Form::kNarrow) return some_rows<Form::kNarrow, kNarrowRows, kVectors>(a, row, end, panel, p, column, cols, c, ahead);
-  }
   if constexpr (kWide) {
+    if (p.form == Form::kNarrow) return some_rows<Form::kNarrow, kNarrowRows, kVectors>(a, row, end, panel, p, column, cols, c, ahead);
     if (p.form == Form::kPairs) return some_rows<Form::kPairs, kTileRows, kVectors>(a, row, end, panel, p, column, cols, c, ahead);
   }
   some_rows<kWide ? Form::kWide : Form::kDot, kTileRows, kVectors>(a, row, end, panel, p, column, cols, c, ahead);

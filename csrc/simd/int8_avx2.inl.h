@@ -1,5 +1,5 @@
 // int8.inl.h's products on AVX2, whose product of bytes saturates where a sum of two does not fit 16 bits; behind int8_ymm.inl.h. int8_scalar.inl.h says what each operation means.
-constexpr bool kWide = true, kNarrow = true, kSigned = false;
+constexpr bool kWide = true, kSigned = false;
 
 static inline I32 dot_wide(I32 s, I32 x, I32 w) { return {_mm256_add_epi32(s.v, _mm256_madd_epi16(x.v, w.v))}; }
 static inline void load_halves(const void *p, I32 *to) { to->v = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)p)); }

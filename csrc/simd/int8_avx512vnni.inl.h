@@ -4,7 +4,7 @@ typedef int Sums __attribute__((vector_size(64)));
 struct I32 {
   Sums v;
 };
-constexpr bool kWide = false, kNarrow = false, kSigned = false;
+constexpr bool kWide = false, kSigned = false;
 
 static inline I32 load_sums(const int32_t *p) { return {(Sums)_mm512_loadu_si512(p)}; }
 static inline I32 load_group(const void *p) { return {(Sums)_mm512_loadu_si512(p)}; }

@@ -1,5 +1,5 @@
 // int8.inl.h's products on AVX-VNNI, the vpdpbusd of processors without AVX-512; behind int8_ymm.inl.h.
-constexpr bool kWide = false, kNarrow = false, kSigned = false;
+constexpr bool kWide = false, kSigned = false;
 
 static inline I32 dot(I32 s, I32 x, I32 w) { return {_mm256_dpbusd_avx_epi32(s.v, x.v, w.v)}; }
 

@@ -3,7 +3,7 @@
 struct I32 {
   int32x4_t v;
 };
-constexpr bool kWide = false, kNarrow = false, kSigned = true;
+constexpr bool kWide = false, kSigned = true;
 
 static inline I32 load_sums(const int32_t *p) { return {vld1q_s32(p)}; }
 static inline I32 load_group(const void *p) { return {vreinterpretq_s32_s8(vld1q_s8((const int8_t *)p))}; }

@@ -3,15 +3,15 @@
 //   fused(a, b, c)      a*b+c rounded once
 //   from_bytes           kLanes bytes to whole floats
 //   Bytes, keep, keep_four  floats within an output's bounds, rounded to nearest, ties to even, to kLanes bytes; four vectors to four places
-//   dot_halves, add_halves  where kNarrow: sums of the group's first and last two products in 16 bits each, and their addition to sums of 32 bits
-//   dot_wide, load_halves, dot_pairs  where kWide, in place of dot: s + sum of the products of 2 halves each, the signed ones loaded from bytes; and dot by sums of two
-//                       products in 16 bits each, which must fit
+//   where kWide, in place of dot:
+//     dot_wide, load_halves   s + sum of the products of 2 halves each, the signed ones loaded from bytes
+//     dot_pairs               dot by sums of two products in 16 bits each, which must fit
+//     dot_halves, add_halves  sums of the group's first and last two products in 16 bits each, which must fit, and their addition to sums of 32 bits
 //   copy_row(p, n, to)   where kWide or kSigned: n bytes, a multiple of 16, as products take them then
 struct I32 {
   int32_t v[kLanes];
 };
-constexpr bool kWide = false;    // there is no dot: Form::kPairs and kWide take its place
-constexpr bool kNarrow = true;   // there are sums of products of bytes in 16 bits, exact for a few steps
+constexpr bool kWide = false;    // products of bytes are summed in 16 bits first: forms kNarrow, kPairs and kWide in place of kDot
 constexpr bool kSigned = false;  // products are of signed bytes, to which unsigned ones are copied less 128 first
 
 #define SEGNAS_EACH_LANE for (int i = 0; i < kLanes; i++)
@@ -36,18 +36,6 @@ static inline I32 dot(I32 s, I32 x, I32 w) {
   SEGNAS_EACH_LANE {
     for (int b = 0; b < 4; b++) s.v[i] += byte_product(x.v[i], w.v[i], b);
   }
-  return s;
-}
-static inline I32 dot_halves(I32 s, I32 x, I32 w) {
-  SEGNAS_EACH_LANE {
-    const int16_t low = (int16_t)((int16_t)(s.v[i] & 0xffff) + byte_product(x.v[i], w.v[i], 0) + byte_product(x.v[i], w.v[i], 1));
-    const int16_t high = (int16_t)((s.v[i] >> 16) + byte_product(x.v[i], w.v[i], 2) + byte_product(x.v[i], w.v[i], 3));
-    s.v[i] = (int32_t)((uint32_t)(uint16_t)high << 16 | (uint16_t)low);
-  }
-  return s;
-}
-static inline I32 add_halves(I32 s, I32 h) {
-  SEGNAS_EACH_LANE s.v[i] += (int16_t)(h.v[i] & 0xffff) + (h.v[i] >> 16);
   return s;
 }
 static inline F32 to_float(I32 a) {
