@@ -188,9 +188,14 @@ std::string IntegerRunner::run(const std::string &place, int threads) {
     std::string failure = formulas.add(i);
     if (!failure.empty()) return failure;
   }
+  if (reference_.empty()) {
+    const std::string failure = run_layers(places_.context(Places::kReference, 1), network_, network_.layers.size(), SEGNAS_PRECISION_INT8, SEGNAS_FUSION_AUTO, &reference_);
+    if (!failure.empty()) return "the reference: " + failure;
+  }
   for (int32_t fusion : {SEGNAS_FUSION_ALWAYS, SEGNAS_FUSION_AUTO, SEGNAS_FUSION_NEVER}) {
     std::string failure = run_layers(context, network_, network_.layers.size(), SEGNAS_PRECISION_INT8, fusion, &output);
     if (failure.empty()) failure = compare(network_, formulas.last(), output);
+    if (failure.empty() && output != reference_) failure = std::string("other bits than ") + Places::kReference;
     if (!failure.empty()) return "fusion " + std::to_string(fusion) + ": " + failure;
   }
   return "";

@@ -1,4 +1,4 @@
-// Sessions in integer arithmetic, on every instruction set and number of threads, against segnas.h's formulas: bit for bit.
+// Sessions in integer arithmetic, on every instruction set and number of threads or on a plug-in, against segnas.h's formulas and the plain C++ ones: bit for bit.
 #pragma once
 #include "network.h"
 #include "places.h"
@@ -23,6 +23,7 @@ class IntegerRunner {
  private:
   Places &places_;
   Network network_;
+  std::vector<uint8_t> reference_;  // what Places::kReference makes of it
 };
 
 // Layers that integer arithmetic must refuse. Counts in the group "refusals".
