@@ -73,6 +73,7 @@ SEGNAS_DEVICE float exponential(float a) { return expf(a); }
 SEGNAS_DEVICE float exponential2(float a) { return exp2f(a); }
 SEGNAS_DEVICE float logarithm(float a) { return logf(a); }
 SEGNAS_DEVICE float larger(float a, float b) { return fmaxf(a, b); }
+SEGNAS_DEVICE float smaller(float a, float b) { return fminf(a, b); }
 SEGNAS_DEVICE float round_even(float a) { return rintf(a); }
 SEGNAS_DEVICE uint32_t bits_of(float a) { return __float_as_uint(a); }
 SEGNAS_DEVICE int dot_bytes(uint32_t a, uint32_t b, int sum) {

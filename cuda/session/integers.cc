@@ -14,14 +14,15 @@ int64_t aligned(int64_t bytes) { return ceil_div(bytes, kAlignment) * kAlignment
 bool is_depthwise(const segnas_layer &l) { return l.kind == SEGNAS_LAYER_DWCONV; }
 
 int64_t levels_bytes(const segnas_layer &l, int64_t cin, int64_t channels) {
-  return is_depthwise(l) ? ceil_div(l.kernel, 4) * l.kernel * 4 * stored_bytes(channels) : channels * stored_bytes(cin);
+  if (!is_depthwise(l)) return channels * stored_bytes(cin);
+  return integer_rows(l.kernel, l.stride) * ceil_div(l.kernel, 4) * l.kernel * 4 * stored_bytes(channels);
 }
 
-// Where the level of a tap, or input channel, and an output channel lies.
-int64_t place_of(const segnas_layer &l, int64_t cin, int64_t channels, int64_t tap, int64_t channel) {
+// Where the level of a tap, or input channel, and an output channel lies; in the taps of a thread's `row`-th row of depthwise outputs.
+int64_t place_of(const segnas_layer &l, int64_t cin, int64_t channels, int row, int64_t tap, int64_t channel) {
   if (!is_depthwise(l)) return channel * stored_bytes(cin) + tap;
-  const int64_t row = tap / l.kernel, column = tap % l.kernel;
-  return ((row / 4 * l.kernel + column) * stored_bytes(channels) + channel) * 4 + row % 4;
+  const int64_t in = row * l.stride + tap / l.kernel, groups = ceil_div(l.kernel, 4);
+  return (((row * groups + in / 4) * l.kernel + tap % l.kernel) * stored_bytes(channels) + channel) * 4 + in % 4;
 }
 
 }  // namespace
@@ -44,11 +45,12 @@ std::vector<char> pack_integers(const segnas_layer &l, int64_t cin, int64_t chan
   std::vector<float> m(static_cast<size_t>(channels)), b(static_cast<size_t>(channels));
   const double step = out.bits ? out.step : 1.0;
   const int64_t taps = is_depthwise(l) ? int64_t{l.kernel} * l.kernel : cin;
+  const int rows = is_depthwise(l) ? integer_rows(l.kernel, l.stride) : 1;
   for (int64_t c = 0; c < channels; c++) {
     const size_t i = static_cast<size_t>(c);
     for (int64_t tap = 0; tap < taps; tap++) {
       const int level = static_cast<int>(std::nearbyint(static_cast<double>(l.weights[tap * channels + c]) / static_cast<double>(l.weight_steps[c])));
-      piece[static_cast<size_t>(place_of(l, cin, channels, tap, c))] = static_cast<char>(level);
+      for (int row = 0; row < rows; row++) piece[static_cast<size_t>(place_of(l, cin, channels, row, tap, c))] = static_cast<char>(level);
       starts[i] -= in.zero() * level;
     }
     m[i] = static_cast<float>(static_cast<double>(in.step) * static_cast<double>(l.weight_steps[c]) / step);

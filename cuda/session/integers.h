@@ -32,8 +32,7 @@ struct Kept {
   SEGNAS_DEVICE float rectified(float f) const { return f > low ? f : low; }
   // In the lowest eight bits. Beyond 2^23 floats are whole numbers, so the addition rounds; 3 * 2^22 + zero is even, so a tie goes where f's would.
   SEGNAS_DEVICE uint32_t byte(float f) const {
-    const float within = rectified(f);
-    return bits_of((within < high ? within : high) + (12582912.0f + static_cast<float>(zero)));
+    return bits_of(smaller(larger(f, low), high) + (12582912.0f + static_cast<float>(zero)));
   }
 };
 Kept kept_as(const Form &form, int32_t relu);
@@ -44,7 +43,7 @@ SEGNAS_DEVICE uint32_t four_bytes(uint32_t a, uint32_t b, uint32_t c, uint32_t d
 
 // A layer with weights in integers, on the device: f = fma(float(start + sum of u n), m, b).
 struct IntegerConvolution {
-  const void *levels = nullptr;  // n: pointwise [channels][stored_bytes(cin)]; depthwise [rows/4][kernel][stored_bytes(channels)], a word of four rows each
+  const void *levels = nullptr;  // n: pointwise [channels][stored_bytes(cin)]; depthwise words of four rows, see integer_rows
   const int32_t *start = nullptr;  // [stored_bytes(channels)], as m and b: 0 in the fill
   const float *m = nullptr, *b = nullptr;
   int64_t cin = 0, channels = 0;
@@ -59,6 +58,10 @@ struct IntegerResidual {
   int32_t zero = 0;
   float r = 0;
 };
+
+// A depthwise layer's levels are words [integer_rows][groups][kernel][stored_bytes(channels)] of taps of a column, for four rows of the input each. A thread makes up
+// to two rows of the output, if its groups, (kernel + 3) / 4 of four input rows, are enough for them; the taps of the i-th begin in row i * stride of the groups.
+SEGNAS_BOTH constexpr int integer_rows(int kernel, int stride) { return (kernel + 3) / 4 * 4 - kernel >= stride ? 2 : 1; }
 
 // Where a layer's parts lie in its piece of the session's weights.
 struct IntegerParts {

@@ -18,12 +18,11 @@ bool feeds_only(const SessionPlan &plan, int i, int next, int32_t kind) {
 // Blocks begin at an expanding layer or at a depthwise one. Returns the layer behind the block, or `first` where there is none to fuse.
 int add_block(const DeviceFacts &device, SessionPlan *plan, int first) {
   const segnas_layer &l = plan->layer(first);
-  for (int i = first; plan->integers && i < first + 3 && i < plan->network->count; i++)
-    if (plan->in_integers(i)) return first;  // blocks are of float32 layers
   const bool expands = l.kind == SEGNAS_LAYER_PWCONV && l.input2 < 0 && feeds_only(*plan, first, first + 1, SEGNAS_LAYER_DWCONV);
   const int depthwise = expands ? first + 1 : first, project = depthwise + 1;
   const int32_t fusion = plan->network->options->fusion;
   if (fusion == SEGNAS_FUSION_NEVER || plan->layer(depthwise).kind != SEGNAS_LAYER_DWCONV || plan->layer(depthwise).dilation > 1 || !feeds_only(*plan, depthwise, project, SEGNAS_LAYER_PWCONV)) return first;
+  if (plan->in_integers(first) || plan->in_integers(depthwise) || plan->in_integers(project)) return first;  // their layers run one by one
   // What leaves a block is stored; only a pointwise layer of its own can leave float32 instead.
   if (!plan->values[static_cast<size_t>(project) + 1].wants_stored) return first;
   const Convolution expand = plan->convolution(first);

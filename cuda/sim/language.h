@@ -162,6 +162,7 @@ inline float exponential(float a) { return std::exp(a); }
 inline float exponential2(float a) { return std::exp2(a); }
 inline float logarithm(float a) { return std::log(a); }
 inline float larger(float a, float b) { return a > b || b != b ? a : b; }
+inline float smaller(float a, float b) { return a < b || b != b ? a : b; }
 inline float round_even(float a) { return std::nearbyint(a); }
 inline uint32_t bits_of(float a) {
   uint32_t bits;
