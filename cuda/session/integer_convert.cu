@@ -9,17 +9,11 @@ namespace {
 
 constexpr int kThreads = 256;
 
-// Four channels as bytes; those beyond the last one are f = 0, which is any byte.
-SEGNAS_DEVICE void store_word(uint8_t *at, const Quad &f, const Kept &kept) {
-  *reinterpret_cast<uint32_t *>(at) = four_bytes(kept.byte(f.at[0]), kept.byte(f.at[1]), kept.byte(f.at[2]), kept.byte(f.at[3]));
-}
-
 struct QuantiseArgs {
   Matrix<const float> x;
   int64_t items;  // words of all pixels
   int32_t words, channels;
-  float inverse;
-  Kept kept;
+  Rounding rounding;
   uint8_t *y;
 };
 
@@ -28,10 +22,7 @@ SEGNAS_KERNEL(kThreads) quantise_words(const QuantiseArgs a) {
   if (item >= a.items) return;
   const int64_t pixel = item / a.words;
   const int channel = static_cast<int>(item - pixel * a.words) * 4;
-  Quad f = a.x.load(pixel, channel, a.channels - channel);
-#pragma unroll
-  for (int i = 0; i < 4; i++) f.at[i] *= a.inverse;
-  store_word(a.y + item * 4, f, a.kept);
+  a.rounding.store(a.y + item * 4, a.x.load(pixel, channel, a.channels - channel).at);
 }
 
 struct NearestArgs {
@@ -39,8 +30,7 @@ struct NearestArgs {
   Axis rows, columns;
   int64_t items;  // words of all pixels; of floats a word has no fill
   int32_t words, channels;
-  float inverse;
-  Kept kept;
+  Rounding rounding;
   void *y;
 };
 
@@ -54,31 +44,27 @@ SEGNAS_KERNEL(kThreads) nearest_add_words(const NearestArgs a) {
   const Quad x = a.x.load(from, channel, left);
 #pragma unroll
   for (int i = 0; i < 4; i++) f.at[i] += x.at[i];
-  if (!a.kept.floats) {
+  if (!a.rounding.kept.floats) return a.rounding.store(static_cast<uint8_t *>(a.y) + item * 4, f.at);
 #pragma unroll
-    for (int i = 0; i < 4; i++) f.at[i] *= a.inverse;
-    return store_word(static_cast<uint8_t *>(a.y) + item * 4, f, a.kept);
-  }
-#pragma unroll
-  for (int i = 0; i < 4; i++) f.at[i] = a.kept.rectified(f.at[i]);
+  for (int i = 0; i < 4; i++) f.at[i] = a.rounding.kept.rectified(f.at[i]);
   store_quad(static_cast<float *>(a.y) + pixel * a.channels + channel, f, left, a.a.aligned);
 }
 
 }  // namespace
 
-segnas_status session_quantise(Stream *s, const float *x, int64_t pixels, int64_t channels, float inverse, const Kept &kept, uint8_t *y, segnas_error *err) {
+segnas_status session_quantise(Stream *s, const float *x, int64_t pixels, int64_t channels, const Rounding &rounding, uint8_t *y, segnas_error *err) {
   const int64_t words = stored_bytes(channels) / 4;
   if (pixels == 0) return succeed(err);
-  const QuantiseArgs args = {matrix_at(x, channels), pixels * words, static_cast<int32_t>(words), static_cast<int32_t>(channels), inverse, kept, y};
+  const QuantiseArgs args = {matrix_at(x, channels), pixels * words, static_cast<int32_t>(words), static_cast<int32_t>(channels), rounding, y};
   const Grid grid = {.x = ceil_div<int64_t>(args.items, kThreads), .threads = kThreads};
   return launch("session_quantise", s->raw, err, grid, quantise_words, args);
 }
 
-segnas_status session_nearest_add(Stream *s, const Image &x, const Image &a, float inverse, const Kept &kept, const Image &y, segnas_error *err) {
-  const int64_t words = kept.floats ? ceil_div<int64_t>(y.c, 4) : stored_bytes(y.c) / 4;
+segnas_status session_nearest_add(Stream *s, const Image &x, const Image &a, const Rounding &rounding, const Image &y, segnas_error *err) {
+  const int64_t words = rounding.kept.floats ? ceil_div<int64_t>(y.c, 4) : stored_bytes(y.c) / 4;
   if (y.pixels() == 0) return succeed(err);
   const NearestArgs args = {matrix_at(static_cast<const float *>(x.at), x.c), matrix_at(static_cast<const float *>(a.at), a.c), axis_of(x.h, y.h, 1), axis_of(x.w, y.w, 1),
-                            y.pixels() * words, static_cast<int32_t>(words), static_cast<int32_t>(y.c), inverse, kept, y.at};
+                            y.pixels() * words, static_cast<int32_t>(words), static_cast<int32_t>(y.c), rounding, y.at};
   const Grid grid = {.x = ceil_div<int64_t>(args.items, kThreads), .threads = kThreads};
   return launch("session_nearest_add", s->raw, err, grid, nearest_add_words, args);
 }

@@ -3,10 +3,11 @@
 // A value that layers read in integers lies as bytes u = q + zero, zero being 128 where the range is signed and else 0, a pixel in stored_bytes(channels) of
 // them: whole 16 bytes, what stands in the fill being any byte. Sums are of q times whole weights, exact in 32 bits whatever their order; they begin at what u
 // adds to them beyond q. What follows is one chain of float32 operations for each output. Layers without bits are the float32 steps (step.h), on values of
-// floats; a value that such a layer makes for readers in integers is rounded by a step of its own.
+// floats; a value that such a layer makes for readers in integers is rounded by it where it is dense, else by a step of its own.
 #pragma once
 #include <vector>
 
+#include "../plugin/bytes.h"
 #include "step.h"
 
 namespace segnas::gpu {
@@ -23,23 +24,7 @@ struct Form {
 
 inline int64_t stored_bytes(int64_t channels) { return ceil_div<int64_t>(channels, 16) * 16; }
 
-// What becomes of f: floats max(f, low), or bytes zero + round(min(max(f, low), high)), ties to even. As the CPU's, with -0 and NaN where those are.
-struct Kept {
-  int32_t floats;
-  float low, high;
-  int32_t zero;
-
-  SEGNAS_DEVICE float rectified(float f) const { return f > low ? f : low; }
-  // In the lowest eight bits. Beyond 2^23 floats are whole numbers, so the addition rounds; 3 * 2^22 + zero is even, so a tie goes where f's would.
-  SEGNAS_DEVICE uint32_t byte(float f) const {
-    return bits_of(smaller(larger(f, low), high) + (12582912.0f + static_cast<float>(zero)));
-  }
-};
 Kept kept_as(const Form &form, int32_t relu);
-
-SEGNAS_DEVICE uint32_t four_bytes(uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
-  return permute_bytes(permute_bytes(a, b, 0x0040), permute_bytes(c, d, 0x0040), 0x5410);
-}
 
 // A layer with weights in integers, on the device: f = fma(float(start + sum of u n), m, b).
 struct IntegerConvolution {
@@ -77,9 +62,9 @@ segnas_status session_integer_pointwise(Stream *s, const IntegerConvolution &l, 
                                         segnas_error *err);
 // x and y give the sizes; both are bytes.
 segnas_status session_integer_depthwise(Stream *s, const IntegerConvolution &l, const Image &x, const Image &y, segnas_error *err);
-// Floats [pixels, channels] to bytes, by f = x * inverse.
-segnas_status session_quantise(Stream *s, const float *x, int64_t pixels, int64_t channels, float inverse, const Kept &kept, uint8_t *y, segnas_error *err);
-// y = a + x of the nearest neighbour; a and x floats, a of y's sizes; as bytes by f = y * inverse, or as floats.
-segnas_status session_nearest_add(Stream *s, const Image &x, const Image &a, float inverse, const Kept &kept, const Image &y, segnas_error *err);
+// Floats [pixels, channels] to bytes.
+segnas_status session_quantise(Stream *s, const float *x, int64_t pixels, int64_t channels, const Rounding &rounding, uint8_t *y, segnas_error *err);
+// y = a + x of the nearest neighbour; a and x floats, a of y's sizes; as bytes, or as floats where that is what is kept.
+segnas_status session_nearest_add(Stream *s, const Image &x, const Image &a, const Rounding &rounding, const Image &y, segnas_error *err);
 
 }  // namespace segnas::gpu

@@ -186,7 +186,7 @@ void place_weights(SessionPlan *plan) {
 
 bool SessionPlan::leaves_floats(const PlannedStep &step) const {
   if (values[static_cast<size_t>(step.output)].form.bits == 0) return false;
-  return step.kind != StepKind::kIntegerPointwise && step.kind != StepKind::kIntegerDepthwise && step.kind != StepKind::kNearestAdd && step.kind != StepKind::kQuantise;
+  return step.kind == StepKind::kDepthwise || step.kind == StepKind::kPointwise || step.kind == StepKind::kBlock;
 }
 
 int64_t SessionPlan::weight_count(int i) const {

@@ -1,7 +1,7 @@
 // A network planned for a device: which layers run as one step, and where every value and weight lies. Nothing here touches the device.
 //
 // A value may be wanted in the session's stored type, as plain float32 (by labels, by dense layers, by the caller), or both; with float they are one.
-// In integers a value has one form, floats or bytes, which its readers give it; where a float32 layer makes it, its floats are there for a step as well.
+// In integers a value has one form, floats or bytes, which its readers give it; of some float32 layers its floats are there for a step, until they are rounded.
 // Value 0 is the caller's picture, copied to the device as it comes: float32 or bytes.
 #pragma once
 #include <vector>

@@ -104,7 +104,10 @@ class Maker {
     return {weight_at(at), static_cast<const int32_t *>(weight_at(at + parts.start)), floats(parts.m), floats(parts.b), l.cin, l.channels, l.kernel, l.stride,
             in.zero(), kept_as(out, l.relu)};
   }
-  static float inverse_of(const Form &form) { return static_cast<float>(1.0 / static_cast<double>(form.step)); }
+  Rounding rounding_of(const PlannedStep &step) const {
+    const Form &form = value(step.output).form;
+    return {static_cast<float>(1.0 / static_cast<double>(form.step)), kept_as(form, plan_.layer(step.layer).relu)};
+  }
 
   // ---------------------------------------------------------------- weights
 
@@ -220,10 +223,9 @@ class Maker {
     Stream *s = &session_.stream;
     const Form &form = value(step.output).form;
     const Image x = image(step.input, false), y = image(step.output, false);
-    const Kept kept = kept_as(form, plan_.layer(step.layer).relu);
     if (step.kind == StepKind::kQuantise)
-      return session_quantise(s, static_cast<const float *>(memory_of(step.input, true)), y.pixels(), y.c, inverse_of(form), kept, static_cast<uint8_t *>(y.at), err_);
-    if (step.kind == StepKind::kNearestAdd) return session_nearest_add(s, x, second, form.bits > 0 ? inverse_of(form) : 1.0f, kept, y, err_);
+      return session_quantise(s, static_cast<const float *>(memory_of(step.input, true)), y.pixels(), y.c, rounding_of(step), static_cast<uint8_t *>(y.at), err_);
+    if (step.kind == StepKind::kNearestAdd) return session_nearest_add(s, x, second, rounding_of(step), y, err_);
     if (step.kind == StepKind::kIntegerDepthwise) return session_integer_depthwise(s, integer_convolution(step.layer), x, y, err_);
     IntegerResidual residual;
     if (step.input2 >= 0) residual = {static_cast<const uint8_t *>(second.at), value(step.input2).form.zero(), residual_factor(value(step.input2).form, form)};
@@ -239,7 +241,9 @@ class Maker {
     } else {
       input.floats = floats_of(step.input);
     }
-    return session_dense(&session_.stream, convolution(step.layer), input, x.h, x.w, made_by(step), err_);
+    const Rounding rounding = rounding_of(step);
+    const bool rounds = value(step.output).form.bits > 0;
+    return session_dense(&session_.stream, convolution(step.layer), input, x.h, x.w, rounds ? &rounding : nullptr, image(step.output, false), err_);
   }
 
   Session &session_;
