@@ -9,7 +9,7 @@ namespace segnas::check {
 constexpr int64_t kIntegerCases = 60;
 
 // A small network as searched ones are: a stem in float32, behind it blocks, a detail branch, a fuse and a head in integers. Bit widths, kernels, strides and
-// sizes from random; the steps of values fit what flows through it, some of them cut.
+// sizes from random; the steps of values fit what flows through it, some of them cut. The picture as bytes is the input itself, to the bit.
 Network draw_integer_network(Random &random);
 
 class IntegerRunner {
