@@ -186,7 +186,9 @@ SEGNAS_DEVICE void multiply_add_bytes(const FragmentA &a, const FragmentB &b, Fr
 #else
 #pragma unroll
   for (int i = 0; i < 4; i++)
-    asm("mma.sync.aligned.m8n8k16.row.col.s32.u8.s8.s32 {%0,%1}, {%2}, {%3}, {%0,%1};" : "+r"(s.at[i % 2 * 2]), "+r"(s.at[i % 2 * 2 + 1]) : "r"(a.at[i]), "r"(b.at[i / 2]));
+    asm("mma.sync.aligned.m8n8k16.row.col.s32.u8.s8.s32 {%0,%1}, {%2}, {%3}, {%0,%1};"
+        : "+r"(s.at[i % 2 * 2]), "+r"(s.at[i % 2 * 2 + 1])
+        : "r"(a.at[i]), "r"(b.at[i / 2]));
 #endif
 }
 

@@ -21,7 +21,8 @@ struct Bytes {
 
 // y_pitch: elements from pixel to pixel.
 template <class T, class Source>
-segnas_status run(Stream *s, const Convolution &l, const Source &x, int64_t x_h, int64_t x_w, const Image &y, int64_t y_pitch, const Rounding &rounding, segnas_error *err) {
+segnas_status run(Stream *s, const Convolution &l, const Source &x, int64_t x_h, int64_t x_w, const Image &y, int64_t y_pitch, const Rounding &rounding,
+                  segnas_error *err) {
   const Conv3x3Shape shape = {y.n, static_cast<int>(y.h), static_cast<int>(y.w), static_cast<int>(x_h), static_cast<int>(x_w), static_cast<int>(l.cin),
                               static_cast<int>(l.channels)};
   T *out = static_cast<T *>(y.at);
@@ -32,7 +33,8 @@ segnas_status run(Stream *s, const Convolution &l, const Source &x, int64_t x_h,
 
 }  // namespace
 
-segnas_status session_dense(Stream *s, const Convolution &l, const PictureInput &x, int64_t x_h, int64_t x_w, const Rounding *rounding, const Image &y, segnas_error *err) {
+segnas_status session_dense(Stream *s, const Convolution &l, const PictureInput &x, int64_t x_h, int64_t x_w, const Rounding *rounding, const Image &y,
+                            segnas_error *err) {
   auto from = [&](auto type, int64_t pitch) {
     using T = decltype(type);
     const Rounding r = rounding ? *rounding : Rounding{};

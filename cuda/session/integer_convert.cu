@@ -63,8 +63,8 @@ segnas_status session_quantise(Stream *s, const float *x, int64_t pixels, int64_
 segnas_status session_nearest_add(Stream *s, const Image &x, const Image &a, const Rounding &rounding, const Image &y, segnas_error *err) {
   const int64_t words = rounding.kept.floats ? ceil_div<int64_t>(y.c, 4) : stored_bytes(y.c) / 4;
   if (y.pixels() == 0) return succeed(err);
-  const NearestArgs args = {matrix_at(static_cast<const float *>(x.at), x.c), matrix_at(static_cast<const float *>(a.at), a.c), axis_of(x.h, y.h, 1), axis_of(x.w, y.w, 1),
-                            y.pixels() * words, static_cast<int32_t>(words), static_cast<int32_t>(y.c), rounding, y.at};
+  const NearestArgs args = {matrix_at(static_cast<const float *>(x.at), x.c), matrix_at(static_cast<const float *>(a.at), a.c),
+                            axis_of(x.h, y.h, 1), axis_of(x.w, y.w, 1), y.pixels() * words, static_cast<int32_t>(words), static_cast<int32_t>(y.c), rounding, y.at};
   const Grid grid = {.x = ceil_div<int64_t>(args.items, kThreads), .threads = kThreads};
   return launch("session_nearest_add", s->raw, err, grid, nearest_add_words, args);
 }

@@ -157,8 +157,8 @@ segnas_status run(Stream *s, DepthwiseArgs a, int64_t pictures, segnas_error *er
 
 segnas_status session_integer_depthwise(Stream *s, const IntegerConvolution &l, const Image &x, const Image &y, segnas_error *err) {
   DepthwiseArgs a = {static_cast<const uint8_t *>(x.at), static_cast<const uint32_t *>(l.levels), l.start, l.m, l.b, static_cast<uint8_t *>(y.at),
-                     static_cast<int32_t>(x.h), static_cast<int32_t>(x.w), static_cast<int32_t>(y.h), static_cast<int32_t>(y.w), static_cast<int32_t>(stored_bytes(l.channels)),
-                     0, 0, 0, static_cast<uint32_t>(l.zero) * 0x01010101u, l.kept};
+                     static_cast<int32_t>(x.h), static_cast<int32_t>(x.w), static_cast<int32_t>(y.h), static_cast<int32_t>(y.w),
+                     static_cast<int32_t>(stored_bytes(l.channels)), 0, 0, 0, static_cast<uint32_t>(l.zero) * 0x01010101u, l.kept};
   if (y.pixels() == 0) return succeed(err);
   a.word_bits = a.stored < 32 ? 2 : 3;  // whole sectors, where there are any
   switch (l.kernel * 10 + l.stride) {

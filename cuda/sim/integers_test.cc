@@ -52,7 +52,8 @@ struct Layer {
   std::vector<float> weights, bias, steps;
   std::vector<char> piece;
 
-  Layer(Random &random, int32_t kind, int64_t from, int64_t to, int kernel, int stride, const Form &reads, const Form &makes) : in(reads), out(makes), cin(from), channels(to) {
+  Layer(Random &random, int32_t kind, int64_t from, int64_t to, int kernel, int stride, const Form &reads, const Form &makes)
+      : in(reads), out(makes), cin(from), channels(to) {
     const int64_t taps = kind == SEGNAS_LAYER_DWCONV ? int64_t{kernel} * kernel : cin;
     for (int64_t c = 0; c < channels; c++) {
       steps.push_back(static_cast<float>(random.between(500, 2000)) / (1000.0f * 127.0f * std::sqrt(static_cast<float>(taps))));
@@ -70,14 +71,15 @@ struct Layer {
   IntegerConvolution convolution() const {
     const IntegerParts at = integer_parts(l, cin, channels);
     const char *p = piece.data();
-    return {p, reinterpret_cast<const int32_t *>(p + at.start), reinterpret_cast<const float *>(p + at.m), reinterpret_cast<const float *>(p + at.b), cin, channels, l.kernel,
-            l.stride, in.zero(), kept_as(out, l.relu)};
+    auto floats = [&](int64_t offset) { return reinterpret_cast<const float *>(p + offset); };
+    return {p, reinterpret_cast<const int32_t *>(p + at.start), floats(at.m), floats(at.b), cin, channels, l.kernel, l.stride, in.zero(), kept_as(out, l.relu)};
   }
   // f of a sum, and what is kept of it.
   float scaled(int64_t sum, int64_t c) const {
     const size_t i = static_cast<size_t>(c);
     const double step = out.bits ? static_cast<double>(out.step) : 1;
-    return std::fmaf(static_cast<float>(sum), static_cast<float>(static_cast<double>(in.step) * static_cast<double>(steps[i]) / step), static_cast<float>(static_cast<double>(bias[i]) / step));
+    const double m = static_cast<double>(in.step) * static_cast<double>(steps[i]) / step, b = static_cast<double>(bias[i]) / step;
+    return std::fmaf(static_cast<float>(sum), static_cast<float>(m), static_cast<float>(b));
   }
   float kept(float f) const {
     if (!out.bits) return l.relu ? std::fmax(f, 0.0f) : f;
@@ -132,8 +134,8 @@ void check_pointwise(Random &random, int64_t pixels, int64_t cin, int64_t channe
       if (residual) f = std::fmaf(static_cast<float>(more.at(p, c)), added.r, f);
       return layer.kept(f);
     });
-  expect(failure.empty(), "pointwise, " + std::to_string(pixels) + " pixels, " + std::to_string(cin) + " to " + std::to_string(channels) + (floats ? ", floats" : ", bytes") +
-                              (residual ? ", residual" : ""), failure);
+  const std::string sizes = std::to_string(pixels) + " pixels, " + std::to_string(cin) + " to " + std::to_string(channels);
+  expect(failure.empty(), "pointwise, " + sizes + (floats ? ", floats" : ", bytes") + (residual ? ", residual" : ""), failure);
 }
 
 void check_depthwise(Random &random, int64_t n, int64_t h, int64_t w, int64_t channels, int kernel, int stride) {
@@ -158,8 +160,8 @@ void check_depthwise(Random &random, int64_t n, int64_t h, int64_t w, int64_t ch
       }
       return layer.kept(layer.scaled(sum, c));
     });
-  expect(failure.empty(), "depthwise " + std::to_string(kernel) + ", stride " + std::to_string(stride) + ", " + std::to_string(n) + "x" + std::to_string(h) + "x" + std::to_string(w) + "x" +
-                              std::to_string(channels), failure);
+  const std::string sizes = std::to_string(n) + "x" + std::to_string(h) + "x" + std::to_string(w) + "x" + std::to_string(channels);
+  expect(failure.empty(), "depthwise " + std::to_string(kernel) + ", stride " + std::to_string(stride) + ", " + sizes, failure);
 }
 
 }  // namespace
@@ -171,7 +173,8 @@ int main() {
   // From 132 tiles on: 128 x 32, x 64, x 128; below, 64 x 32.
   const struct {
     int64_t pixels, cin, channels;
-  } products[] = {{1, 1, 1}, {65, 70, 33}, {16800, 5, 20}, {16897, 65, 31}, {16800, 24, 64}, {16771, 16, 41}, {16800, 16, 128}, {8449, 40, 199}, {6000, 3, 300}, {70, 900, 33}, {17000, 300, 20}};
+  } products[] = {{1, 1, 1},       {65, 70, 33},     {16800, 5, 20},   {16897, 65, 31}, {16800, 24, 64}, {16771, 16, 41},
+                  {16800, 16, 128}, {8449, 40, 199}, {6000, 3, 300}, {70, 900, 33},   {17000, 300, 20}};
   for (const auto &p : products)
     for (bool floats : {false, true}) check_pointwise(random, p.pixels, p.cin, p.channels, floats, (p.pixels + floats) % 2 == 0);
   const int64_t sizes[][4] = {{1, 1, 1, 1}, {2, 3, 2, 16}, {1, 9, 17, 33}, {1, 21, 70, 40}};
