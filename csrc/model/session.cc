@@ -130,10 +130,10 @@ segnas_status prepare(segnas_context *context, const segnas_layer *given, int32_
     SEGNAS_TRY(whole_layers(given, count, &whole, err));
     const segnas_layer *layers = whole.data();
     SEGNAS_TRY(read_network(layers, count, n, h, w, c, &session->plan, err));
+    if (make && session->plan.integers) SEGNAS_TRY(check_levels(layers, session->plan, err));
     if (context->backend) return ask_backend(session, layers, o, make, err);
     plan_on_cpu(session, o.precision);
     if (!make) return SEGNAS_OK;
-    if (session->plan.integers) SEGNAS_TRY(check_levels(layers, session->plan, err));
     SEGNAS_TRY(copy_normalisation(session, o, c, err));
     return fill(session, layers, err);
   } catch (const std::bad_alloc &) {

@@ -175,7 +175,13 @@ Network draw_integer_network(Random &random) {
   network.h = wide ? random.pick(kFew) : random.pick(kSizes);
   network.w = wide ? random.pick(kMany) : random.pick(kSizes);
   network.c = int32_t(random.integer(1, 4));
-  for (int64_t i = int64_t{network.n} * network.h * network.w * network.c; i > 0; i--) network.input.push_back(float(random.uniform(-1, 1)));
+  for (int32_t c = 0; c < network.c; c++) network.scale.push_back(float(random.uniform(1, 2) / 255)), network.shift.push_back(float(random.uniform(-1, 0)));
+  for (int64_t i = 0; i < int64_t{network.n} * network.h * network.w * network.c; i++) {
+    const size_t c = size_t(i % network.c);
+    network.bytes.push_back(uint8_t(random.integer(0, 255)));
+    const float product = float(network.bytes.back()) * network.scale[c];
+    network.input.push_back(product + network.shift[c]);
+  }
   Builder b(random, &network);
   int32_t value = b.stem(int32_t(random.integer(1, 40)), int32_t(random.integer(1, 2)));
   if (random.one_in(2)) value = b.pointwise(b.depthwise(value, 3, 1, 0), int32_t(random.integer(1, 40)), 1, -1, 0);

@@ -16,17 +16,20 @@ struct SessionDestroy {
 using Session = std::unique_ptr<segnas_session, SessionDestroy>;
 
 // Runs the first `count` layers and returns their last value's bytes.
-std::string run_layers(segnas_context *context, const Network &network, size_t count, int32_t precision, int32_t fusion, std::vector<uint8_t> *output) {
-  segnas_session_options options = {sizeof options, precision, SEGNAS_F32, nullptr, nullptr, fusion};
+std::string run_layers(segnas_context *context, const Network &network, size_t count, const Variant &variant, int32_t fusion, std::vector<uint8_t> *output) {
+  segnas_session_options options = network.options(variant);
+  options.fusion = fusion;
   segnas_session *made = nullptr;
   segnas_error err;
   segnas_status status = segnas_session_create(context, network.layers.data(), int32_t(count), network.n, network.h, network.w, network.c, &options, &made, &err);
   Session session(made);
   if (status != SEGNAS_OK) return std::string("create: ") + err.text;
   output->resize(segnas_session_output_bytes(made));
-  if (segnas_session_run(made, network.input.data(), output->data(), nullptr, &err) != SEGNAS_OK) return std::string("run: ") + err.text;
+  if (segnas_session_run(made, network.input_of(variant), output->data(), nullptr, &err) != SEGNAS_OK) return std::string("run: ") + err.text;
   return "";
 }
+
+constexpr Variant kFloats = {"f32", SEGNAS_PRECISION_F32, false}, kIntegers = {"int8", SEGNAS_PRECISION_INT8, false}, kOfBytes = {"int8 of bytes", SEGNAS_PRECISION_INT8, true};
 
 // A value in integers where it is read so, else in float32.
 struct Value {
@@ -62,7 +65,7 @@ class Formulas {
       convolution(l, &y);
     } else {
       std::vector<uint8_t> bytes;
-      std::string failure = run_layers(context_, network_, index + 1, SEGNAS_PRECISION_F32, SEGNAS_FUSION_AUTO, &bytes);
+      std::string failure = run_layers(context_, network_, index + 1, kFloats, SEGNAS_FUSION_AUTO, &bytes);
       if (!failure.empty()) return "float32 layers: " + failure;
       std::vector<float> floats(bytes.size() / sizeof(float));
       std::memcpy(floats.data(), bytes.data(), bytes.size());
@@ -180,7 +183,7 @@ std::string IntegerRunner::run(const std::string &place, int threads) {
   segnas_context *context = places_.context(place, threads);
   std::vector<uint8_t> output;
   if (!segnas_context_precision(context, SEGNAS_PRECISION_INT8)) {
-    const std::string refused = run_layers(context, network_, network_.layers.size(), SEGNAS_PRECISION_INT8, SEGNAS_FUSION_AUTO, &output);
+    const std::string refused = run_layers(context, network_, network_.layers.size(), kIntegers, SEGNAS_FUSION_AUTO, &output);
     return refused.empty() ? "should have no kernel" : "";
   }
   Formulas formulas(context, network_);
@@ -188,12 +191,19 @@ std::string IntegerRunner::run(const std::string &place, int threads) {
     std::string failure = formulas.add(i);
     if (!failure.empty()) return failure;
   }
+  if (reference_.empty()) {
+    const std::string failure = run_layers(places_.context(Places::kReference, 1), network_, network_.layers.size(), kIntegers, SEGNAS_FUSION_AUTO, &reference_);
+    if (!failure.empty()) return "the reference: " + failure;
+  }
   for (int32_t fusion : {SEGNAS_FUSION_ALWAYS, SEGNAS_FUSION_AUTO, SEGNAS_FUSION_NEVER}) {
-    std::string failure = run_layers(context, network_, network_.layers.size(), SEGNAS_PRECISION_INT8, fusion, &output);
+    std::string failure = run_layers(context, network_, network_.layers.size(), kIntegers, fusion, &output);
     if (failure.empty()) failure = compare(network_, formulas.last(), output);
+    if (failure.empty() && output != reference_) failure = std::string("other bits than ") + Places::kReference;
     if (!failure.empty()) return "fusion " + std::to_string(fusion) + ": " + failure;
   }
-  return "";
+  const std::string failure = run_layers(context, network_, network_.layers.size(), kOfBytes, SEGNAS_FUSION_AUTO, &output);
+  if (!failure.empty()) return "of bytes: " + failure;
+  return output == reference_ ? "" : "other bits from a picture of bytes";
 }
 
 void check_integer_refusals(Places &places, const std::string &place, uint64_t seed, Report &report) {

@@ -1,4 +1,4 @@
-// Sessions in integer arithmetic, on every instruction set and number of threads, against segnas.h's formulas: bit for bit.
+// Sessions in integer arithmetic, on every instruction set and number of threads or on a plug-in, against segnas.h's formulas and the plain C++ ones: bit for bit.
 #pragma once
 #include "network.h"
 #include "places.h"
@@ -9,7 +9,7 @@ namespace segnas::check {
 constexpr int64_t kIntegerCases = 60;
 
 // A small network as searched ones are: a stem in float32, behind it blocks, a detail branch, a fuse and a head in integers. Bit widths, kernels, strides and
-// sizes from random; the steps of values fit what flows through it, some of them cut.
+// sizes from random; the steps of values fit what flows through it, some of them cut. The picture as bytes is the input itself, to the bit.
 Network draw_integer_network(Random &random);
 
 class IntegerRunner {
@@ -23,6 +23,7 @@ class IntegerRunner {
  private:
   Places &places_;
   Network network_;
+  std::vector<uint8_t> reference_;  // what Places::kReference makes of it
 };
 
 // Layers that integer arithmetic must refuse. Counts in the group "refusals".

@@ -19,8 +19,10 @@
 //
 // Numbers: no contraction and no fast mathematics on either side; fused_multiply_add(a, b, c) where an FMA is meant. Division, square root and
 // conversions are IEEE's; exponential, exponential2 (2^a) and logarithm are the toolkit's (2 ulp). maximum(a, b) of floats: NaN if a is NaN,
-// else as std::max; larger(a, b): b if a is NaN, a if b is: one instruction. round_even(a): the nearest integer, a tie to the even one, with a's
+// else as std::max; larger(a, b), smaller(a, b): b if a is NaN, a if b is: one instruction. round_even(a): the nearest integer, a tie to the even one, with a's
 // sign. bits_of(a): the 32 bits of a float.
+// Four bytes in a word, uint32_t, the first in the lowest bits: dot_bytes(a, b, sum) is sum plus the products of a's bytes, unsigned, and b's, signed;
+// permute_bytes(a, b, which) has as byte i the one that which's i-th hexadecimal digit names, 0 to 3 of a and 4 to 7 of b.
 // No atomics but shared_add: sums of floats are taken in an order that depends on shapes alone.
 #pragma once
 #include <cstddef>

@@ -73,7 +73,13 @@ SEGNAS_DEVICE float exponential(float a) { return expf(a); }
 SEGNAS_DEVICE float exponential2(float a) { return exp2f(a); }
 SEGNAS_DEVICE float logarithm(float a) { return logf(a); }
 SEGNAS_DEVICE float larger(float a, float b) { return fmaxf(a, b); }
+SEGNAS_DEVICE float smaller(float a, float b) { return fminf(a, b); }
 SEGNAS_DEVICE float round_even(float a) { return rintf(a); }
 SEGNAS_DEVICE uint32_t bits_of(float a) { return __float_as_uint(a); }
+SEGNAS_DEVICE int dot_bytes(uint32_t a, uint32_t b, int sum) {
+  asm("dp4a.u32.s32 %0, %1, %2, %0;" : "+r"(sum) : "r"(a), "r"(b));  // of these signs there is no intrinsic
+  return sum;
+}
+SEGNAS_DEVICE uint32_t permute_bytes(uint32_t a, uint32_t b, uint32_t which) { return __byte_perm(a, b, which); }
 
 }  // namespace segnas::gpu

@@ -19,6 +19,10 @@
 //
 // Half takes one instruction from sm_80 on and two of depth 8 on sm_75. Bfloat16 takes one from sm_80 on; sm_75 cannot multiply it, and takes the
 // portable form: right, and slow (32 shuffles and 64 FMAs in place of two instructions).
+//
+// Bytes: multiply_add_bytes takes the same words, of which each holds four neighbours of depth in place of two, so that the depth is 32: at[0] and FragmentA's
+// at[1] have depths 4 place + {0, 1, 2, 3}, the others 16 more. A's are unsigned, B's signed, sums exact in 32 bits (FragmentS, laid out as FragmentC).
+// Tiles of them are loaded as BytePair, two bytes of depth an element. One instruction from sm_80 on (m16n8k32), four of m8n8k16 on sm_75.
 #pragma once
 #include <type_traits>
 
@@ -34,6 +38,14 @@ struct FragmentB {
 };
 struct FragmentC {
   float at[4];
+};
+struct FragmentS {
+  int32_t at[4];
+};
+
+// Two bytes, as loads from shared memory move them.
+struct BytePair {
+  uint16_t bits;
 };
 
 SEGNAS_DEVICE int fragment_row(int i) { return lane() / 4 + i / 2 * 8; }
@@ -115,6 +127,24 @@ void multiply_add(const FragmentA &a, const FragmentB &b, FragmentC &c, const ch
     for (int depth = 0; depth < 16; depth++) c.at[i] = fused_multiply_add(rows[i / 2][depth], columns[i % 2][depth], c.at[i]);
 }
 
+inline void multiply_add_bytes(const FragmentA &a, const FragmentB &b, FragmentS &s, const char *file = __builtin_FILE(), int line = __builtin_LINE()) {
+  sim::Handed own;
+  static_assert(sizeof own == sizeof a + sizeof b);
+  std::memcpy(own.at, &a, sizeof a);
+  std::memcpy(own.at + 2, &b, sizeof b);
+  const sim::Handed *all = sim::hand_over(own, {file, line});
+  const int group = lane() / 4, place = lane() % 4;
+  for (int p = 0; p < 4; p++) {
+    FragmentA of_rows;
+    std::memcpy(&of_rows, all[4 * group + p].at, sizeof of_rows);
+    for (int j = 0; j < 2; j++) {
+      FragmentB of_column;
+      std::memcpy(&of_column, all[8 * place + 4 * j + p].at + 2, sizeof of_column);
+      for (int i = 0; i < 4; i++) s.at[i % 2 * 2 + j] = dot_bytes(of_rows.at[i], of_column.at[i / 2], s.at[i % 2 * 2 + j]);
+    }
+  }
+}
+
 #else
 
 // T: Half or Bfloat16.
@@ -145,6 +175,20 @@ SEGNAS_DEVICE void multiply_add<Bfloat16>(const FragmentA &a, const FragmentB &b
       : "r"(a.at[0]), "r"(a.at[1]), "r"(a.at[2]), "r"(a.at[3]), "r"(b.at[0]), "r"(b.at[1]));
 #else
   multiply_add_portable<Bfloat16>(a, b, c);
+#endif
+}
+
+SEGNAS_DEVICE void multiply_add_bytes(const FragmentA &a, const FragmentB &b, FragmentS &s) {
+#if __CUDA_ARCH__ >= 800
+  asm("mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+      : "+r"(s.at[0]), "+r"(s.at[1]), "+r"(s.at[2]), "+r"(s.at[3])
+      : "r"(a.at[0]), "r"(a.at[1]), "r"(a.at[2]), "r"(a.at[3]), "r"(b.at[0]), "r"(b.at[1]));
+#else
+#pragma unroll
+  for (int i = 0; i < 4; i++)
+    asm("mma.sync.aligned.m8n8k16.row.col.s32.u8.s8.s32 {%0,%1}, {%2}, {%3}, {%0,%1};"
+        : "+r"(s.at[i % 2 * 2]), "+r"(s.at[i % 2 * 2 + 1])
+        : "r"(a.at[i]), "r"(b.at[i / 2]));
 #endif
 }
 

@@ -22,6 +22,7 @@ int add_block(const DeviceFacts &device, SessionPlan *plan, int first) {
   const int depthwise = expands ? first + 1 : first, project = depthwise + 1;
   const int32_t fusion = plan->network->options->fusion;
   if (fusion == SEGNAS_FUSION_NEVER || plan->layer(depthwise).kind != SEGNAS_LAYER_DWCONV || plan->layer(depthwise).dilation > 1 || !feeds_only(*plan, depthwise, project, SEGNAS_LAYER_PWCONV)) return first;
+  if (plan->in_integers(first) || plan->in_integers(depthwise) || plan->in_integers(project)) return first;  // their layers run one by one
   // What leaves a block is stored; only a pointwise layer of its own can leave float32 instead.
   if (!plan->values[static_cast<size_t>(project) + 1].wants_stored) return first;
   const Convolution expand = plan->convolution(first);
@@ -34,7 +35,9 @@ int add_block(const DeviceFacts &device, SessionPlan *plan, int first) {
 
 int add_layer(SessionPlan *plan, int i) {
   const segnas_layer &l = plan->layer(i);
-  const StepKind kind = l.kind == SEGNAS_LAYER_CONV3X3        ? StepKind::kDense
+  const StepKind kind = plan->in_integers(i)                  ? (l.kind == SEGNAS_LAYER_DWCONV ? StepKind::kIntegerDepthwise : StepKind::kIntegerPointwise)
+                        : l.kind == SEGNAS_LAYER_NEAREST_ADD  ? StepKind::kNearestAdd
+                        : l.kind == SEGNAS_LAYER_CONV3X3      ? StepKind::kDense
                         : l.kind == SEGNAS_LAYER_DWCONV       ? (l.dilation > 1 ? StepKind::kDilated : StepKind::kDepthwise)
                         : l.kind == SEGNAS_LAYER_PWCONV       ? StepKind::kPointwise
                         : l.kind == SEGNAS_LAYER_AVG_POOL     ? StepKind::kAvgPool
@@ -43,6 +46,24 @@ int add_layer(SessionPlan *plan, int i) {
                                                               : StepKind::kLabels;
   plan->steps.push_back({kind, i, -1, -1, l.input, plan->input2(i), i + 1, l.group});
   return i + 1;
+}
+
+// The forms that readers in integers ask for; the host has checked that they agree.
+void note_integers(SessionPlan *plan) {
+  for (int i = 0; i < plan->network->count; i++) {
+    const segnas_layer &l = plan->layer(i);
+    if (plan->in_integers(i)) plan->values[static_cast<size_t>(l.input)].form = {l.input_bits, l.input_signed != 0, l.input_step};
+  }
+}
+
+// Steps that round what float32 layers make for readers in integers, right behind them.
+void add_rounding(SessionPlan *plan) {
+  std::vector<PlannedStep> steps;
+  for (const PlannedStep &s : plan->steps) {
+    steps.push_back(s);
+    if (plan->leaves_floats(s)) steps.push_back({StepKind::kQuantise, s.layer, -1, -1, s.output, -1, s.output, s.group});
+  }
+  plan->steps = std::move(steps);
 }
 
 // Which forms of a value are read.
@@ -123,6 +144,10 @@ void place_values(SessionPlan *plan) {
     places.free_before(s);
     if (step.kind == StepKind::kLabels) {
       v.offset = places.place(numbers, v.last_reader);
+    } else if (plan->leaves_floats(step)) {
+      v.float_offset = places.place(numbers * 4, s + 1);
+    } else if (v.form.bits > 0) {
+      v.offset = places.place(n * v.h * v.w * stored_bytes(v.c), v.last_reader);
     } else if (step.kind == StepKind::kToFloats || !v.wants_stored) {
       v.float_offset = places.place(numbers * 4, v.last_reader);
     } else {
@@ -143,6 +168,10 @@ void place_weights(SessionPlan *plan) {
     PlannedWeights &w = plan->weights[static_cast<size_t>(i)];
     const int64_t count = plan->weight_count(i);
     if (count == 0) continue;
+    if (plan->in_integers(i)) {
+      w.weights = next(plan->integer_parts(i).bytes);
+      continue;
+    }
     w.weights = next(count * (plan->layer(i).kind == SEGNAS_LAYER_PWCONV ? static_cast<int64_t>(bytes_of(plan->stored)) : 4));
     w.bias = next(plan->convolution(i).channels * 4);
   }
@@ -154,6 +183,11 @@ void place_weights(SessionPlan *plan) {
 }
 
 }  // namespace
+
+bool SessionPlan::leaves_floats(const PlannedStep &step) const {
+  if (values[static_cast<size_t>(step.output)].form.bits == 0) return false;
+  return step.kind == StepKind::kDepthwise || step.kind == StepKind::kPointwise || step.kind == StepKind::kBlock;
+}
 
 int64_t SessionPlan::weight_count(int i) const {
   const segnas_layer &l = layer(i);
@@ -182,6 +216,7 @@ SessionPlan plan_session(const DeviceFacts &device, const segnas_network &networ
   plan.network = &network;
   const int32_t precision = network.options->precision;
   plan.stored = precision == SEGNAS_PRECISION_F16 ? Stored::kHalf : precision == SEGNAS_PRECISION_BF16 ? Stored::kBfloat16 : Stored::kFloat;
+  plan.integers = precision == SEGNAS_PRECISION_INT8;
   plan.values.resize(static_cast<size_t>(network.count) + 1);
   plan.weights.resize(static_cast<size_t>(network.count));
   for (size_t i = 0; i < plan.values.size(); i++) {
@@ -192,12 +227,14 @@ SessionPlan plan_session(const DeviceFacts &device, const segnas_network &networ
     plan.values[static_cast<size_t>(plan.layer(i).input)].readers++;
     if (plan.input2(i) >= 0) plan.values[static_cast<size_t>(plan.input2(i))].readers++;
   }
+  note_integers(&plan);
   note_forms(&plan);
   for (int i = 0; i < network.count;) {
     const int behind = add_block(device, &plan, i);
     i = behind > i ? behind : add_layer(&plan, i);
   }
   add_conversions(&plan);
+  add_rounding(&plan);
   place_values(&plan);
   place_weights(&plan);
   return plan;

@@ -82,11 +82,31 @@ class Maker {
     made.at = memory_of(i, floats && plan_.stored != Stored::kFloat);
     return made;
   }
+  // Where a float32 step leaves what it makes: beside the bytes that it is rounded to, if it is.
+  Image made_by(const PlannedStep &step) const {
+    Image made = image(step.output, plan_.stored != Stored::kFloat && !value(step.output).wants_stored);
+    if (plan_.leaves_floats(step)) made.at = memory_of(step.output, true);
+    return made;
+  }
   Convolution convolution(int i) const {
     Convolution made = plan_.convolution(i);
     made.weights = weight_at(plan_.weights[static_cast<size_t>(i)].weights);
     made.bias = static_cast<const float *>(weight_at(plan_.weights[static_cast<size_t>(i)].bias));
     return made;
+  }
+
+  IntegerConvolution integer_convolution(int i) const {
+    const Convolution l = plan_.convolution(i);
+    const Form &in = value(plan_.layer(i).input).form, &out = value(i + 1).form;
+    const int64_t at = plan_.weights[static_cast<size_t>(i)].weights;
+    const IntegerParts parts = plan_.integer_parts(i);
+    auto floats = [&](int64_t offset) { return static_cast<const float *>(weight_at(at + offset)); };
+    return {weight_at(at), static_cast<const int32_t *>(weight_at(at + parts.start)), floats(parts.m), floats(parts.b), l.cin, l.channels, l.kernel, l.stride,
+            in.zero(), kept_as(out, l.relu)};
+  }
+  Rounding rounding_of(const PlannedStep &step) const {
+    const Form &form = value(step.output).form;
+    return {static_cast<float>(1.0 / static_cast<double>(form.step)), kept_as(form, plan_.layer(step.layer).relu)};
   }
 
   // ---------------------------------------------------------------- weights
@@ -107,6 +127,11 @@ class Maker {
       const int64_t count = plan_.weight_count(i);
       if (count == 0) continue;
       const PlannedWeights &at = plan_.weights[static_cast<size_t>(i)];
+      if (plan_.in_integers(i)) {
+        const std::vector<char> piece = pack_integers(l, plan_.input_channels(i), plan_.convolution(i).channels, value(l.input).form, value(i + 1).form);
+        SEGNAS_GPU_TRY(copy_to_device(session_.stream.raw, weight_at(at.weights), piece.data(), piece.size(), err_));
+        continue;
+      }
       SEGNAS_GPU_TRY(load_floats(at.bias, l.bias, plan_.convolution(i).channels));
       if (half && l.kind == SEGNAS_LAYER_PWCONV) {
         SEGNAS_GPU_TRY(copy_to_device(session_.stream.raw, staged.at, l.weights, static_cast<size_t>(count) * sizeof(float), err_));
@@ -164,20 +189,18 @@ class Maker {
   segnas_status run(const PlannedStep &step) {
     Stream *s = &session_.stream;
     const PlannedValue &y = value(step.output);
-    const bool half = plan_.stored != Stored::kFloat;
     Image residual;
     if (step.input2 >= 0) residual = image(step.input2, false);
     const Image *second = step.input2 >= 0 ? &residual : nullptr;
     switch (step.kind) {
       case StepKind::kDense: return run_dense(step);
-      case StepKind::kDepthwise: return session_depthwise(s, convolution(step.layer), image(step.input, false), image(step.output, false), err_);
-      case StepKind::kPointwise:
-        return session_pointwise(s, convolution(step.layer), image(step.input, false), second, image(step.output, half && !y.wants_stored), err_);
+      case StepKind::kDepthwise: return session_depthwise(s, convolution(step.layer), image(step.input, false), made_by(step), err_);
+      case StepKind::kPointwise: return session_pointwise(s, convolution(step.layer), image(step.input, false), second, made_by(step), err_);
       case StepKind::kBlock: {
         Convolution expand;
         if (step.expand >= 0) expand = convolution(step.expand);
         return session_block(s, step.expand >= 0 ? &expand : nullptr, convolution(step.depthwise), convolution(step.layer), image(step.input, false), second,
-                             image(step.output, false), err_);
+                             made_by(step), err_);
       }
       case StepKind::kDilated:
         return session_dilated(s, convolution(step.layer), plan_.layer(step.layer).dilation, image(step.input, false), image(step.output, false), err_);
@@ -188,8 +211,25 @@ class Maker {
       case StepKind::kLabels: return session_labels(s, image(step.input, true), static_cast<uint8_t *>(session_.output), y.h, y.w, err_);
       case StepKind::kToStored: return session_to_stored(s, floats_of(step.input), plan_.stored, memory_of(step.output, false), numbers(step.input), err_);
       case StepKind::kToFloats: return session_to_floats(s, memory_of(step.input, false), plan_.stored, floats_of(step.output), numbers(step.input), err_);
+      case StepKind::kIntegerPointwise:
+      case StepKind::kIntegerDepthwise:
+      case StepKind::kNearestAdd:
+      case StepKind::kQuantise: return run_integers(step, residual);
     }
     return fail(err_, SEGNAS_INTERNAL, "a step of no kind");
+  }
+
+  segnas_status run_integers(const PlannedStep &step, const Image &second) {
+    Stream *s = &session_.stream;
+    const Form &form = value(step.output).form;
+    const Image x = image(step.input, false), y = image(step.output, false);
+    if (step.kind == StepKind::kQuantise)
+      return session_quantise(s, static_cast<const float *>(memory_of(step.input, true)), y.pixels(), y.c, rounding_of(step), static_cast<uint8_t *>(y.at), err_);
+    if (step.kind == StepKind::kNearestAdd) return session_nearest_add(s, x, second, rounding_of(step), y, err_);
+    if (step.kind == StepKind::kIntegerDepthwise) return session_integer_depthwise(s, integer_convolution(step.layer), x, y, err_);
+    IntegerResidual residual;
+    if (step.input2 >= 0) residual = {static_cast<const uint8_t *>(second.at), value(step.input2).form.zero(), residual_factor(value(step.input2).form, form)};
+    return session_integer_pointwise(s, integer_convolution(step.layer), static_cast<const uint8_t *>(x.at), x.pixels(), residual, y.at, err_);
   }
 
   segnas_status run_dense(const PlannedStep &step) {
@@ -201,7 +241,9 @@ class Maker {
     } else {
       input.floats = floats_of(step.input);
     }
-    return session_dense(&session_.stream, convolution(step.layer), input, x.h, x.w, image(step.output, false), err_);
+    const Rounding rounding = rounding_of(step);
+    const bool rounds = value(step.output).form.bits > 0;
+    return session_dense(&session_.stream, convolution(step.layer), input, x.h, x.w, rounds ? &rounding : nullptr, image(step.output, false), err_);
   }
 
   Session &session_;
@@ -211,10 +253,16 @@ class Maker {
 
 }  // namespace
 
-// bfloat16 products need tensor cores that have them; half precision is everywhere (half.h has both in plain arithmetic, which sim runs).
+// bfloat16 products need tensor cores that have them; half precision and bytes are everywhere (sim runs all of them in plain arithmetic).
 int32_t device_precision(void *device, int32_t precision) {
   const DeviceFacts &facts = static_cast<Device *>(device)->facts;
-  return precision == SEGNAS_PRECISION_F32 || precision == SEGNAS_PRECISION_F16 || (precision == SEGNAS_PRECISION_BF16 && facts.major >= 8) ? 1 : 0;
+  switch (precision) {
+    case SEGNAS_PRECISION_F32:
+    case SEGNAS_PRECISION_F16:
+    case SEGNAS_PRECISION_INT8: return 1;
+    case SEGNAS_PRECISION_BF16: return facts.major >= 8;
+  }
+  return 0;
 }
 
 segnas_status session_create(void *device, const segnas_network *network, void **session, size_t *activation_bytes, size_t *weight_bytes, segnas_error *err) {

@@ -6,6 +6,7 @@
 // bias on, over ascending taps and channels.
 #pragma once
 #include "../arch/half.h"
+#include "../plugin/bytes.h"
 #include "../plugin/op.h"
 
 namespace segnas::gpu {
@@ -45,8 +46,9 @@ struct PictureInput {
 };
 
 // y = relu(dense 3x3 (x)), with x float32 or bytes of size n, h, w, cin = x_c. For half types the picture and the weights are rounded to the stored
-// type first, as segnas.h says of bfloat16.
-segnas_status session_dense(Stream *s, const Convolution &l, const PictureInput &x, int64_t x_h, int64_t x_w, const Image &y, segnas_error *err);
+// type first, as segnas.h says of bfloat16. rounding: y becomes bytes (integers.h); or NULL.
+segnas_status session_dense(Stream *s, const Convolution &l, const PictureInput &x, int64_t x_h, int64_t x_w, const Rounding *rounding, const Image &y,
+                            segnas_error *err);
 // y = relu(depthwise (x)).
 segnas_status session_depthwise(Stream *s, const Convolution &l, const Image &x, const Image &y, segnas_error *err);
 // y = relu(x w + bias + residual). residual: y's shape and x's stored type, or NULL. y is stored as x, or float32.

@@ -162,11 +162,22 @@ inline float exponential(float a) { return std::exp(a); }
 inline float exponential2(float a) { return std::exp2(a); }
 inline float logarithm(float a) { return std::log(a); }
 inline float larger(float a, float b) { return a > b || b != b ? a : b; }
+inline float smaller(float a, float b) { return a < b || b != b ? a : b; }
 inline float round_even(float a) { return std::nearbyint(a); }
 inline uint32_t bits_of(float a) {
   uint32_t bits;
   std::memcpy(&bits, &a, sizeof bits);
   return bits;
+}
+inline int dot_bytes(uint32_t a, uint32_t b, int sum) {
+  for (int i = 0; i < 4; i++) sum += static_cast<int>(a >> 8 * i & 0xff) * static_cast<int8_t>(b >> 8 * i & 0xff);
+  return sum;
+}
+inline uint32_t permute_bytes(uint32_t a, uint32_t b, uint32_t which) {
+  const uint64_t both = a | static_cast<uint64_t>(b) << 32;
+  uint32_t made = 0;
+  for (int i = 0; i < 4; i++) made |= static_cast<uint32_t>(both >> 8 * (which >> 4 * i & 7) & 0xff) << 8 * i;
+  return made;
 }
 
 }  // namespace segnas::gpu

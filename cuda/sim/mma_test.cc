@@ -142,12 +142,81 @@ void check(const char *type) {
   expect(!race.empty(), type, "a tile that no barrier separates from its writers is a fault", race);
 }
 
+// s += a b of bytes, through shared memory: a's rows and b's columns are lines of kByteDepth bytes.
+constexpr int kByteDepth = 32;
+struct ByteProblem {
+  uint8_t a[kRows][kByteDepth];
+  int8_t b[kColumns][kByteDepth];
+  int32_t s[kRows][kColumns];
+};
+
+std::string multiply_bytes(const ByteProblem &p, int pitch, int32_t (&s)[kRows][kColumns], bool *layout) {
+  const size_t b_bytes = static_cast<size_t>(kRows * pitch) * sizeof(BytePair);
+  return run_warp(2 * b_bytes, [&, pitch] {
+    const Shared<BytePair> a = shared_memory<BytePair>(0), b = shared_memory<BytePair>(b_bytes);
+    for (int e = lane(); e < kRows * kByteDepth / 2; e += kWarp) {
+      const int line = e / 16, depth = e % 16 * 2;
+      a[line * pitch + e % 16] = BytePair{static_cast<uint16_t>(p.a[line][depth] | p.a[line][depth + 1] << 8)};
+      b[line * pitch + e % 16] = BytePair{static_cast<uint16_t>(static_cast<uint8_t>(p.b[line][depth]) | static_cast<uint8_t>(p.b[line][depth + 1]) << 8)};
+    }
+    warp_barrier();
+    const FragmentA left = load_a(a, pitch);
+    FragmentB right[2];
+    load_b_turned(b, pitch, right[0], right[1]);
+    const int group = lane() / 4, place = lane() % 4;
+    for (int i = 0; i < 4; i++)
+      for (int byte = 0; byte < 4; byte++) {
+        const int depth = 4 * place + i / 2 * 16 + byte;
+        if ((left.at[i] >> 8 * byte & 0xff) != p.a[group + i % 2 * 8][depth]) *layout = false;
+        if (static_cast<int8_t>(right[i % 2].at[i / 2] >> 8 * byte) != p.b[group + i % 2 * 8][depth]) *layout = false;
+      }
+    for (int n = 0; n < 2; n++) {
+      FragmentS sum;
+      for (int i = 0; i < 4; i++) sum.at[i] = p.s[fragment_row(i)][8 * n + fragment_column(i)];
+      multiply_add_bytes(left, right[n], sum);
+      for (int i = 0; i < 4; i++) s[fragment_row(i)][8 * n + fragment_column(i)] = sum.at[i];
+    }
+  });
+}
+
+void check_bytes() {
+  Random random;
+  ByteProblem any, ends;
+  for (auto &row : any.a)
+    for (uint8_t &v : row) v = static_cast<uint8_t>(random.next());
+  for (auto &row : any.b)
+    for (int8_t &v : row) v = static_cast<int8_t>(random.next());
+  for (auto &row : any.s)
+    for (int32_t &v : row) v = static_cast<int32_t>(random.next() % 100000) - 50000;
+  ends = any;
+  for (auto &row : ends.a)
+    for (uint8_t &v : row) v = v & 1 ? 255 : 0;
+  for (auto &row : ends.b)
+    for (int8_t &v : row) v = v & 1 ? 127 : -128;
+  for (const ByteProblem *p : {&any, &ends})
+    for (int pitch : {16, 24, 40}) {
+      int32_t s[kRows][kColumns];
+      bool layout = true, exact = true;
+      const std::string fault = multiply_bytes(*p, pitch, s, &layout);
+      for (int i = 0; i < kRows; i++)
+        for (int j = 0; j < kColumns; j++) {
+          int32_t sum = p->s[i][j];
+          for (int k = 0; k < kByteDepth; k++) sum += p->a[i][k] * p->b[j][k];
+          exact = exact && s[i][j] == sum;
+        }
+      const std::string where = "pitch " + std::to_string(pitch) + (p == &ends ? ", the ends of the range" : "") + (fault.empty() ? "" : ", " + fault);
+      expect(fault.empty() && exact, "bytes", "sums are exact", where);
+      expect(fault.empty() && layout, "bytes", "fragments hold what the header says", where);
+    }
+}
+
 }  // namespace
 }  // namespace segnas::gpu
 
 int main() {
   segnas::gpu::check<segnas::gpu::Half>("half");
   segnas::gpu::check<segnas::gpu::Bfloat16>("bfloat16");
+  segnas::gpu::check_bytes();
   std::printf("%d failed\n", segnas::gpu::failures);
   return segnas::gpu::failures > 0;
 }

@@ -355,6 +355,14 @@ void floats() {
   const bool even = round_even(0.5f) == 0 && round_even(1.5f) == 2 && round_even(-2.5f) == -2 && round_even(2.75f) == 3;
   expect(even && std::signbit(round_even(-0.25f)) && std::isnan(round_even(NAN)), "numbers are rounded to integers, ties to even", "");
 }
+
+void bytes() {
+  const int dot = 255 * -128 + 128 * 127 + 1 * -1 + 0 * 5;
+  expect(dot_bytes(0x000180ffu, 0x05ff7f80u, 0) == dot && dot_bytes(0x000180ffu, 0x05ff7f80u, -7) == dot - 7, "bytes are multiplied, unsigned by signed, and added up", "");
+  expect(dot_bytes(0xffffffffu, 0x7f7f7f7fu, 0) == 4 * 255 * 127 && dot_bytes(0xffffffffu, 0x80808080u, 0) == -4 * 255 * 128, "and nothing saturates", "");
+  const uint32_t a = 0x44332211u, b = 0x88776655u;
+  expect(permute_bytes(a, b, 0x3210) == a && permute_bytes(a, b, 0x7654) == b && permute_bytes(a, b, 0x0527) == 0x11663388u, "bytes are permuted", "");
+}
 }  // namespace
 }  // namespace segnas::gpu
 
@@ -373,6 +381,7 @@ int main() {
   orders();
   host_threads();
   floats();
+  bytes();
   std::printf("%d failed\n", failures);
   return failures > 0;
 }

@@ -9,6 +9,7 @@
 //
 // An output is one chain of FMAs, from 0 or the bias, over chunks of channels, then u, c, v; taps outside the picture are left out.
 #pragma once
+#include "../../plugin/bytes.h"
 #include "conv3x3.h"
 
 namespace segnas::gpu {
@@ -17,7 +18,7 @@ constexpr int kForwardRows = 8, kForwardThreads = 256, kForwardGroups = kForward
 constexpr int kWeightFloats = 9 * kChunk * kTileOutputs;
 static_assert(kForwardGroups * kRun == kForwardRows * kTileColumns, "a thread has one run of a step");
 
-// Source: Patch::stage's. T: what y is stored as. A deployed layer's weights are rounded to it.
+// Source: Patch::stage's. T: what y is stored as; bytes as `rounding` says, pixels in whole words. A deployed layer's weights are rounded to it.
 template <class Source, class T>
 struct Conv3x3Forward {
   Source x;
@@ -31,6 +32,7 @@ struct Conv3x3Forward {
   const float *bias;   // [cout], where sums begin, and whether a ReLU ends them: a deployed layer. Or NULL
   int relu;
   Conv3x3Tiling tiling;
+  Rounding rounding = {};
 };
 
 // Weights [u][c][v][kTileOutputs] of `count` input channels; zeros beyond the last output channel.
@@ -114,7 +116,9 @@ struct Conv3x3Run {
 #pragma unroll
       for (int t = 0; t < kRun; t++) {
         if (t >= count) continue;
-        if (a.vector) {
+        if constexpr (sizeof(T) == 1) {
+          a.rounding.store(to + t * a.y_pitch, sums[t]);
+        } else if (a.vector) {
           store_pack(to + t * a.y_pitch, sums[t]);
         } else {
 #pragma unroll
