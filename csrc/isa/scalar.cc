@@ -5,14 +5,12 @@
 SEGNAS_TARGET_BASE
 namespace segnas {
 namespace scalar {
-#define SEGNAS_SCALAR_LANES 4
 #include "../simd/vec_scalar.h"
 #include "kernels.inl.h"
 #include "../simd/bf16.inl.h"
 #include "../model/bf16.inl.h"
 #include "../simd/int8_scalar.inl.h"
 #include "../model/int8.inl.h"
-#undef SEGNAS_SCALAR_LANES
 extern const Kernels table;
 const Kernels table = make_table(Isa::kScalar, &kBf16, &kInt8);
 }  // namespace scalar

@@ -39,19 +39,20 @@ static inline I32 dot(I32 s, I32 x, I32 w) {
   return s;
 }
 static inline F32 to_float(I32 a) {
-  F32 r;
-  SEGNAS_EACH_LANE r.v[i] = (float)a.v[i];
-  return r;
+  float lanes[kLanes];
+  SEGNAS_EACH_LANE lanes[i] = (float)a.v[i];
+  return load(lanes);
 }
 static inline F32 fused(F32 a, F32 b, F32 c) {
-  F32 r;
-  SEGNAS_EACH_LANE r.v[i] = __builtin_fmaf(a.v[i], b.v[i], c.v[i]);
-  return r;
+  float x[kLanes], y[kLanes], z[kLanes];
+  store(x, a), store(y, b), store(z, c);
+  SEGNAS_EACH_LANE x[i] = __builtin_fmaf(x[i], y[i], z[i]);
+  return load(x);
 }
 static inline F32 from_bytes(const uint8_t *p) {
-  F32 r;
-  SEGNAS_EACH_LANE r.v[i] = (float)p[i];
-  return r;
+  float lanes[kLanes];
+  SEGNAS_EACH_LANE lanes[i] = (float)p[i];
+  return load(lanes);
 }
 struct Bytes {
   float low, high;
@@ -60,8 +61,9 @@ struct Bytes {
   explicit Bytes(const Int8Output &o) : low(o.low), high(o.high), plus(o.zero) {}
 };
 static inline void keep(const Bytes &bytes, F32 f, uint8_t *y) {
-  const F32 within = min(max(f, broadcast(bytes.low)), broadcast(bytes.high));
-  SEGNAS_EACH_LANE y[i] = (uint8_t)((int)__builtin_rintf(within.v[i]) + bytes.plus);
+  float lanes[kLanes];
+  store(lanes, min(max(f, broadcast(bytes.low)), broadcast(bytes.high)));
+  SEGNAS_EACH_LANE y[i] = (uint8_t)((int)__builtin_rintf(lanes[i]) + bytes.plus);
 }
 static inline void keep_four(const Bytes &bytes, const F32 (&f)[4], uint8_t *const (&y)[4]) {
   for (int i = 0; i < 4; i++) keep(bytes, f[i], y[i]);

@@ -5,15 +5,13 @@
 SEGNAS_TARGET_BASE
 namespace segnas {
 namespace wide {
-#define SEGNAS_SCALAR_LANES 16
-#include "../simd/vec_scalar.h"
+#include "vec_wide.h"
 
 #include "../isa/kernels.inl.h"
 #include "../simd/bf16.inl.h"
 #include "../model/bf16.inl.h"
 #include "../simd/int8_scalar.inl.h"
 #include "../model/int8.inl.h"
-#undef SEGNAS_SCALAR_LANES
 const Kernels table = make_table(Isa::kScalar, &kBf16, &kInt8);
 }  // namespace wide
 }  // namespace segnas
