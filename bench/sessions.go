@@ -2,6 +2,8 @@ package bench
 
 import (
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"slices"
 
 	"github.com/segnas/segnas/gobind"
@@ -91,20 +93,22 @@ func (d deployed) takes(a arithmetic) bool {
 	return d.layers != nil && (a.precision != gobind.Int8 || d.layer.op != "conv3x3")
 }
 
-// in returns the layers as the arithmetic takes them: in integers, the timed layer and the one that reads it.
+// in returns the layers as the arithmetic takes them: in integers, the timed layer and the one that reads it. How many weights are large matters to the time: they are
+// as training leaves them, the largest four standard deviations from zero.
 func (d deployed) in(a arithmetic) []gobind.Layer {
 	if a.precision != gobind.Int8 {
 		return d.layers
 	}
 	layers := slices.Clone(d.layers)
-	most := 1<<(a.bits-1) - 1
+	most := math.Ldexp(1, a.bits-1) - 1
+	rng := rand.New(rand.NewPCG(1, 1))
 	for i := d.timed; i < len(layers); i++ {
 		l := &layers[i]
 		const step = 1.0 / 1024
 		l.WeightBits, l.InputBits, l.InputStep, l.WeightSteps = a.bits, a.bits, step, slices.Repeat([]float32{step}, len(l.Bias))
 		l.Weights = slices.Clone(l.Weights)
 		for j := range l.Weights {
-			l.Weights[j] = float32(j*7919%(2*most+1)-most) * step
+			l.Weights[j] = float32(max(-most, min(most, math.RoundToEven(rng.NormFloat64()*most/4)))) * step
 		}
 	}
 	return layers

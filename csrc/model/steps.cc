@@ -12,7 +12,9 @@ constexpr int64_t kPieceRows = 4;
 void run_pointwise(const Run &run, const Layer &l, int input, int output) {
   const Value &y = run.plan().values[output];
   int64_t pixels = run.plan().n * y.h * y.w;
-  int64_t rows = std::clamp<int64_t>((int64_t{1} << 21) / (l.cin * l.channels), 24, 1024) / 24 * 24;
+  // As much time in integers, and weights that are unpacked for each piece.
+  const int64_t work = int64_t{1} << (l.weight_bits ? 22 : 21);
+  int64_t rows = std::clamp<int64_t>(work / (l.cin * l.channels), 24, 1024) / 24 * 24;
   bool floats = run.makes_floats(output);
   int64_t pixel = floats ? 4 * y.c : run.pixel_bytes(output);
   run.session->context->pool->run((pixels + rows - 1) / rows, [&](int64_t piece, int) {
