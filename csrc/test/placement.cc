@@ -1,5 +1,6 @@
 #include "placement.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "sixteen.h"
@@ -8,50 +9,83 @@ namespace segnas::check {
 namespace {
 constexpr int64_t kGuard = 64;  // elements on either side; a multiple of every alignment
 
-// Quiet NaNs with a payload that no operation makes; 165 for bytes (no class has it).
-void poison(uint8_t *at, segnas_dtype dtype) {
-  static const uint32_t kF32 = 0x7fc5a5a5;
-  static const uint64_t kWide = 0x7ffda5a5a5a5a5a5;
-  static const uint16_t kNarrow = 0x7fa5;
+// A quiet NaN with a payload that no operation makes; 165 for bytes (no class has it).
+std::array<uint8_t, 8> poison(segnas_dtype dtype) {
+  const std::array<uint8_t, 8> narrow = {0xa5, 0x7f}, single = {0xa5, 0xa5, 0xc5, 0x7f}, wide = {0xa5, 0xa5, 0xa5, 0xa5, 0xa5, 0xa5, 0xfd, 0x7f};
   switch (dtype) {
     case SEGNAS_F32:
-      std::memcpy(at, &kF32, 4);
-      break;
+      return single;
     case SEGNAS_U8:
-      *at = 0xa5;
-      break;
+      return {0xa5};
     case SEGNAS_I64:
     case SEGNAS_F64:
-      std::memcpy(at, &kWide, 8);
-      break;
+      return wide;
     case SEGNAS_F16:
     case SEGNAS_BF16:
-      std::memcpy(at, &kNarrow, 2);
-      break;
+      return narrow;
+  }
+  return {};
+}
+
+// Elements full of poison. In doubling copies: element by element it would be what opcheck does most, and so would the loops below.
+std::vector<uint8_t> poisoned(size_t elements, segnas_dtype dtype) {
+  std::vector<uint8_t> image(elements * segnas_dtype_bytes(dtype));
+  size_t done = std::min(segnas_dtype_bytes(dtype), image.size());
+  std::memcpy(image.data(), poison(dtype).data(), done);
+  for (size_t more; done < image.size(); done += more) {
+    more = std::min(done, image.size() - done);
+    std::memcpy(image.data() + done, image.data(), more);
+  }
+  return image;
+}
+
+template <class T>
+int64_t first_equal(const uint8_t *at, int64_t count, const uint8_t *element) {
+  T wanted, found;
+  std::memcpy(&wanted, element, sizeof wanted);
+  for (int64_t i = 0; i < count; i++) {
+    std::memcpy(&found, at + i * static_cast<int64_t>(sizeof found), sizeof found);
+    if (found == wanted) return i;
+  }
+  return count;
+}
+
+// The first of some elements that is poison, or their count.
+int64_t first_poison(const uint8_t *at, int64_t count, segnas_dtype dtype) {
+  const std::array<uint8_t, 8> element = poison(dtype);
+  switch (segnas_dtype_bytes(dtype)) {
+    case 1:
+      return first_equal<uint8_t>(at, count, element.data());
+    case 2:
+      return first_equal<uint16_t>(at, count, element.data());
+    case 4:
+      return first_equal<uint32_t>(at, count, element.data());
+    default:
+      return first_equal<uint64_t>(at, count, element.data());
   }
 }
 
-void encode(double value, uint8_t *at, segnas_dtype dtype) {
-  float f = static_cast<float>(value);
-  int64_t i = dtype == SEGNAS_I64 ? static_cast<int64_t>(value) : 0;
-  uint16_t narrow = is_narrow(dtype) ? encode_narrow(value, dtype) : 0;
+template <class Convert>
+void encode_each(const double *values, int64_t count, uint8_t *to, Convert convert) {
+  for (int64_t i = 0; i < count; i++) {
+    const auto element = convert(values[i]);
+    std::memcpy(to + i * static_cast<int64_t>(sizeof element), &element, sizeof element);
+  }
+}
+
+void encode(const double *values, int64_t count, uint8_t *to, segnas_dtype dtype) {
   switch (dtype) {
     case SEGNAS_F32:
-      std::memcpy(at, &f, 4);
-      break;
+      return encode_each(values, count, to, [](double value) { return static_cast<float>(value); });
     case SEGNAS_U8:
-      *at = static_cast<uint8_t>(value);
-      break;
+      return encode_each(values, count, to, [](double value) { return static_cast<uint8_t>(value); });
     case SEGNAS_I64:
-      std::memcpy(at, &i, 8);
-      break;
+      return encode_each(values, count, to, [](double value) { return static_cast<int64_t>(value); });
     case SEGNAS_F64:
-      std::memcpy(at, &value, 8);
-      break;
+      return encode_each(values, count, to, [](double value) { return value; });
     case SEGNAS_F16:
     case SEGNAS_BF16:
-      std::memcpy(at, &narrow, 2);
-      break;
+      return encode_each(values, count, to, [=](double value) { return encode_narrow(value, dtype); });
   }
 }
 
@@ -80,13 +114,18 @@ double decode_one(const uint8_t *at, segnas_dtype dtype) {
   return 0;
 }
 
-// visit(row-major number, element from the buffer's start) for every element of a view.
+// visit(row-major number, element from the buffer's start, count) for every run of neighbouring elements of a view.
 template <class Visit>
-void each_element(const segnas_tensor &t, Visit visit) {
+void each_run(const segnas_tensor &t, Visit visit) {
+  // Dimensions from `inner` on touch.
+  int inner = t.rank;
+  int64_t run = 1;
+  while (inner > 0 && t.stride[inner - 1] == run) run *= t.shape[--inner];
   int64_t index[SEGNAS_MAX_RANK] = {}, number = 0, at = t.offset;
   for (;;) {
-    visit(number++, at);
-    int d = t.rank - 1;
+    visit(number, at, run);
+    number += run;
+    int d = inner - 1;
     for (; d >= 0; d--) {
       at += t.stride[d];
       if (++index[d] < t.shape[d]) break;
@@ -186,10 +225,9 @@ void Placement::place(size_t a, const std::vector<double> &values, View view, Ra
     t.offset = held - reach(t);
   }
   std::vector<uint8_t> &image = images_[a];
-  image.resize(static_cast<size_t>(held * size));
-  for (int64_t i = 0; i < held; i++) poison(image.data() + i * size, argument.dtype);
+  image = poisoned(static_cast<size_t>(held), argument.dtype);
   if (argument.role != Role::kOut)
-    each_element(t, [&](int64_t number, int64_t at) { encode(values[static_cast<size_t>(number)], image.data() + at * size, argument.dtype); });
+    each_run(t, [&](int64_t number, int64_t at, int64_t count) { encode(values.data() + number, count, image.data() + at * size, argument.dtype); });
   segnas_error err;
   segnas_buffer *buffer = nullptr;
   require(segnas_buffer_create(context_, image.size(), &buffer, &err), err, "buffer_create");
@@ -207,22 +245,21 @@ bool Placement::aliased_output(size_t argument) const {
 void Placement::inspect_argument(size_t a, Outcome *outcome, bool unchanged) const {
   const Argument &argument = problem_.arguments[a];
   const size_t home = argument.alias >= 0 ? static_cast<size_t>(argument.alias) : a;
-  const size_t size = segnas_dtype_bytes(argument.dtype);
+  const int64_t size = static_cast<int64_t>(segnas_dtype_bytes(argument.dtype));
   const segnas_tensor &t = tensors_[a];
   const bool written = !unchanged && (is_output(argument) || aliased_output(a));
   std::vector<uint8_t> before = images_[home], after(before.size());
   segnas_error err;
   require(segnas_buffer_read(stream_, buffers_[home].get(), 0, after.data(), after.size(), &err), err, "buffer_read");
-  std::vector<uint8_t> dense(static_cast<size_t>(elements(argument.shape)) * size);
-  uint8_t unwritten[8];
-  poison(unwritten, argument.dtype);
-  each_element(t, [&](int64_t number, int64_t at) {
-    const uint8_t *from = after.data() + static_cast<size_t>(at) * size;
-    std::memcpy(dense.data() + static_cast<size_t>(number) * size, from, size);
+  std::vector<uint8_t> dense(is_output(argument) ? static_cast<size_t>(elements(argument.shape) * size) : 0);
+  each_run(t, [&](int64_t number, int64_t at, int64_t count) {
+    const uint8_t *from = after.data() + at * size;
+    if (is_output(argument)) std::memcpy(dense.data() + number * size, from, static_cast<size_t>(count * size));
     if (!written) return;
-    std::memcpy(before.data() + static_cast<size_t>(at) * size, from, size);
-    if (std::memcmp(from, unwritten, size) == 0 && outcome->damage.empty())
-      outcome->damage = std::string(argument.name) + ": element " + std::to_string(number) + " was left unwritten, or read from outside a view";
+    std::memcpy(before.data() + at * size, from, static_cast<size_t>(count * size));
+    const int64_t unwritten = first_poison(from, count, argument.dtype);
+    if (unwritten < count && outcome->damage.empty())
+      outcome->damage = std::string(argument.name) + ": element " + std::to_string(number + unwritten) + " was left unwritten, or read from outside a view";
   });
   if (before != after && outcome->damage.empty())
     outcome->damage = std::string(argument.name) + (written ? ": memory outside the view was written" : ": was changed");
