@@ -7,7 +7,9 @@ import (
 	"math"
 
 	"github.com/segnas/segnas/gobind"
+	"github.com/segnas/segnas/nas/latency"
 	"github.com/segnas/segnas/nas/report"
+	"github.com/segnas/segnas/nas/search"
 	"github.com/segnas/segnas/nas/space"
 )
 
@@ -16,15 +18,17 @@ type target struct {
 	name, what string
 	device     string
 	isa        string
-	precision  gobind.Precision
+	precision  gobind.Precision // of networks without bit widths
+	bits       space.Bits       // of weights and activations throughout, for the time alone; none: floating point
 }
 
 // targets are the devices of the ablation. Those that a machine lacks are left out.
 var targets = []target{
-	{"f32", "float32 in the processor's widest vectors", cpuDevice, "", gobind.Float32},
-	{"avx2", "float32, capped at AVX2", cpuDevice, "avx2", gobind.Float32},
-	{"bf16", "bfloat16, where the processor multiplies it", cpuDevice, "", gobind.BFloat16},
-	{"gpu", "half precision on the first GPU", firstGPU, "", gobind.Float16},
+	{name: "f32", what: "float32 in the processor's widest vectors", device: cpuDevice},
+	{name: "avx2", what: "float32, capped at AVX2", device: cpuDevice, isa: "avx2"},
+	{name: "bf16", what: "bfloat16, where the processor multiplies it", device: cpuDevice, precision: gobind.BFloat16},
+	{name: "int8", what: "integers of 8 bits on the processor", device: cpuDevice, bits: space.Bits{W: 8, A: 8}},
+	{name: "gpu", what: "half precision on the first GPU", device: firstGPU, precision: gobind.Float16},
 }
 
 const devicesName = "devices"
@@ -48,15 +52,38 @@ func devicesAblation() ablation {
 	return a
 }
 
+// as is a network as the target runs it.
+func (t target) as(a space.Arch) space.Arch { return a.Quantised(t.bits) }
+
+// within are limits on what networks cost on the target, for a search among those without bit widths.
+func (t target) within(limits []search.Limit) (own []search.Limit) {
+	for _, l := range limits {
+		cost := l.Cost
+		l.Cost = func(a space.Arch) (float64, error) { return cost(t.as(a)) }
+		own = append(own, l)
+	}
+	return own
+}
+
 // on returns the pipeline as it measures on the target; it trains and evaluates where it did.
 func (t target) on(p *pipeline) (*pipeline, error) {
+	if isas := gobind.AvailableISAs(); t.isa != "" && t.isa == isas[len(isas)-1] {
+		return nil, fmt.Errorf("%s is this processor's last instruction set", t.isa)
+	}
 	m, err := openMachine(machineOptions{device: t.device, threads: p.machine.identity.Threads, isa: t.isa, precision: precisionFlag{Precision: t.precision}, sessions: "measure networks"}, io.Discard)
 	if err != nil {
 		return nil, err
 	}
 	q := *p
 	q.machine = m
-	if _, err := m.setup(p.cfg.Space, p.net, p.cfg.Height, p.cfg.Width, io.Discard); err != nil {
+	if t.bits != (space.Bits{}) {
+		q.cfg.Space.Bits = []uint8{t.bits.W}
+	}
+	setup, err := q.machine.setup(q.cfg.Space, q.net, q.cfg.Height, q.cfg.Width, io.Discard)
+	if err == nil && q.cfg.Space.IsQuantised() && setup.Identity.Precision != latency.Integers {
+		err = fmt.Errorf("%s has no sessions in integers", m.processor())
+	}
+	if err != nil {
 		m.close()
 		return nil, err
 	}
@@ -77,12 +104,12 @@ func (t target) score(p *pipeline, ctx context.Context, name string) (cell, erro
 		return cell{}, err
 	}
 	defer s.close()
-	found, err := p.sharedSearch(ctx, name, s, p.cfg.Search, q.limits)
+	found, err := p.sharedSearch(ctx, name, s, p.cfg.Search, t.within(q.limits))
 	if err != nil {
 		return cell{}, err
 	}
 	a := found.Best.Arch
-	ms, err := q.predictor.Predict(a)
+	ms, err := q.predictor.Predict(t.as(a))
 	return cell{Score: found.Best.MIoU, Arch: &a, Lists: map[string][]float64{bestList: bestSoFar(found)}, More: map[string]float64{
 		predictedColumn: ms, "limit": q.limitMS, macsColumn: float64(p.net.MACs(a, p.cfg.Height, p.cfg.Width)) / 1e9, "parameters": float64(p.net.Params(a)) / 1e6,
 	}}, err
@@ -90,13 +117,14 @@ func (t target) score(p *pipeline, ctx context.Context, name string) (cell, erro
 
 // concludeDevices measures every network on every device.
 func concludeDevices(p *pipeline, ctx context.Context, a *Ablated) error {
-	var on []*measured
+	var on []func(space.Arch) float64
 	for _, r := range a.Rows {
-		t, err := p.timeOn(ctx, targetNamed(r.Variant), a.archsOf())
+		t := targetNamed(r.Variant)
+		m, err := p.timeOn(ctx, t, a.archsOf())
 		if err != nil {
 			return err
 		}
-		on = append(on, t)
+		on = append(on, func(a space.Arch) float64 { return m.ms(t.as(a)) })
 	}
 	ms := report.Table{Title: "Measured ms, mean over the seeds (rows: measured on; columns: searched for)", Header: []string{""}}
 	share := report.Table{Title: "The same, over the device's own network, seed by seed (95 %)", Header: []string{""},
@@ -107,8 +135,8 @@ func concludeDevices(p *pipeline, ctx context.Context, a *Ablated) error {
 		for j, column := range a.Rows {
 			var times, logs []float64
 			for _, seed := range a.seeds() {
-				t := on[i].ms(*a.ofSeeds(column.Variant)[seed].Arch)
-				times, logs = append(times, t), append(logs, math.Log(t/on[i].ms(*a.ofSeeds(row.Variant)[seed].Arch)))
+				t := on[i](*a.ofSeeds(column.Variant)[seed].Arch)
+				times, logs = append(times, t), append(logs, math.Log(t/on[i](*a.ofSeeds(row.Variant)[seed].Arch)))
 			}
 			mean, _ := interval(times)
 			msRow = append(msRow, fmt.Sprintf("%.3f", mean))
@@ -130,8 +158,11 @@ func concludeDevices(p *pipeline, ctx context.Context, a *Ablated) error {
 	return nil
 }
 
-// timeOn measures networks on a target.
+// timeOn measures networks on a target, as it runs them.
 func (p *pipeline) timeOn(ctx context.Context, t target, archs []space.Arch) (*measured, error) {
+	for i, a := range archs {
+		archs[i] = t.as(a)
+	}
 	q, err := t.on(p)
 	if err != nil {
 		return nil, err

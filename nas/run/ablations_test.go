@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/segnas/segnas/gobind"
 	"github.com/segnas/segnas/nas/search"
 	"github.com/segnas/segnas/nas/space"
 	"github.com/segnas/segnas/nas/train"
@@ -61,6 +62,9 @@ func TestAblate_EveryClaimOfTheMethodInOneFolder(t *testing.T) {
 				}
 			}
 		}
+		if name == devicesName {
+			checkDevices(t, first)
+		}
 		if again := ablated(t, args...); withoutTimes(again) != withoutTimes(first) {
 			t.Errorf("%s: repeated, it says\n%s\nwas\n%s", name, withoutTimes(again), withoutTimes(first))
 		}
@@ -80,6 +84,22 @@ func TestAblate_EveryClaimOfTheMethodInOneFolder(t *testing.T) {
 		if !strings.Contains(string(page), `id="`+name+`"`) {
 			t.Errorf("the report has no section %s", name)
 		}
+	}
+}
+
+// checkDevices holds the networks found to their devices' limits. All are of the supernet's space, those for integers too.
+func checkDevices(t *testing.T, a Ablated) {
+	t.Helper()
+	names := map[string]bool{}
+	for _, c := range a.Cells {
+		names[c.Variant] = true
+		if c.Arch.IsQuantised() || c.More[predictedColumn] > c.More["limit"] {
+			t.Errorf("%s: %v takes %v ms of %v", c.Variant, c.Arch, c.More[predictedColumn], c.More["limit"])
+		}
+	}
+	isas := gobind.AvailableISAs()
+	if !names["int8"] || names["avx2"] && isas[len(isas)-1] == "avx2" {
+		t.Errorf("devices %v", names)
 	}
 }
 
