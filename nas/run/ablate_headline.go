@@ -13,8 +13,9 @@ import (
 	"github.com/segnas/segnas/nas/train"
 )
 
-// headlineShares are the latency limits of the headline, as what the baseline's latency is divided by: the default, and two more along the front.
-var headlineShares = []float64{latencyShare, 1.4, 1.6}
+// headlineShares are the latency limits of the headline, as what the baseline's latency is divided by: the default, the baseline's own, and two more along the
+// front.
+var headlineShares = []float64{latencyShare, 1, 1.4, 1.6}
 
 // headlineAblation asks the question that a search is for: is the network that it finds better than hand-made ones of the same latency?
 func headlineAblation() ablation {
@@ -224,6 +225,9 @@ func concludeHeadline(p *pipeline, ctx context.Context, a *Ablated) error {
 	}
 	for _, share := range headlineShares[1:] {
 		suffix := fmt.Sprintf("-%gx", share)
+		if share == 1 {
+			against(winnerName+suffix, controlName)
+		}
 		against(winnerName+suffix, handName+suffix)
 	}
 	a.Tables = append(a.Tables, table)
