@@ -15,6 +15,7 @@ namespace segnas {
 namespace avx512vnni {
 #include "../simd/vec_avx512.h"
 #include "../simd/int8_avx512vnni.inl.h"
+#include "../simd/store_rows.inl.h"
 #include "../model/int8.inl.h"
 extern const Int8Kernels table;
 const Int8Kernels table = kInt8;

@@ -11,6 +11,7 @@ namespace avxvnni {
 #include "../simd/vec_avx2.h"
 #include "../simd/int8_ymm.inl.h"
 #include "../simd/int8_avxvnni.inl.h"
+#include "../simd/store_rows.inl.h"
 #include "../model/int8.inl.h"
 extern const Int8Kernels table;
 const Int8Kernels table = kInt8;

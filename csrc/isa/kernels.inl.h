@@ -1,4 +1,5 @@
 // Every op's kernels, instantiated for the vector type and namespace that the including file set up, and the table of them.
+#include "../simd/store_rows.inl.h"
 #include "../simd/gemm.inl.h"
 #include "../simd/exp.inl.h"
 #include "../simd/quantise.inl.h"

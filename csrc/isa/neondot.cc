@@ -14,6 +14,7 @@ namespace segnas {
 namespace neondot {
 #include "../simd/vec_neon.h"
 #include "../simd/int8_neondot.inl.h"
+#include "../simd/store_rows.inl.h"
 #include "../model/int8.inl.h"
 extern const Int8Kernels table;
 const Int8Kernels table = kInt8;

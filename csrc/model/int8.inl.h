@@ -104,11 +104,15 @@ template <int kRows, int kVectors>
   }
   char *y = c + row * p.c_pitch;
   if (p.o.floats) {
+    const bool whole = cols == kVectors * kLanes;
+    alignas(64) float last[kRows * kVectors * kLanes];
+    float *to = whole ? (float *)y + column : last;
+    const int64_t pitch = p.c_pitch / 4, to_pitch = whole ? pitch : kVectors * kLanes;
 #pragma GCC unroll 12
     for (int r = 0; r < kRows; r++)
 #pragma GCC unroll 2
-      for (int v = 0; v < kVectors; v++)
-        store_first((float *)(y + r * p.c_pitch) + column + v * kLanes, max(f[r][v], broadcast(p.o.low)), cols - v * kLanes);
+      for (int v = 0; v < kVectors; v++) store(to + r * to_pitch + v * kLanes, max(f[r][v], broadcast(p.o.low)));
+    if (!whole) store_rows(last, kRows, kVectors, cols, (float *)y + column, pitch);
   } else {
     const Bytes bytes = p.bytes;
     uint8_t *at = (uint8_t *)y + column;
@@ -311,8 +315,20 @@ static void rows(const uint8_t *a, int64_t a_pitch, int64_t count, const void *p
 
 static void quantise(const float *x, int64_t pixels, int64_t c, float inverse, const Int8Output &o, uint8_t *y) {
   const Bytes bytes(o);
-  for (int64_t p = 0; p < pixels; p++, x += c, y += int8_stored(c))
-    for (int64_t i = 0; i < int8_stored(c); i += kLanes) keep(bytes, mul(load_first(x + i, (int)(c - i)), broadcast(inverse)), y + i);
+  const F32 factor = broadcast(inverse);
+  // Pixels without fill are one run.
+  if (c == int8_stored(c)) c *= pixels, pixels = 1;
+  for (int64_t p = 0; p < pixels; p++, x += c, y += int8_stored(c)) {
+    int64_t i = 0;
+    for (; i + 4 * kLanes <= c; i += 4 * kLanes) {
+      uint8_t *to[4];
+      F32 four[4];
+#pragma GCC unroll 4
+      for (int v = 0; v < 4; v++) to[v] = y + i + v * kLanes, four[v] = mul(load(x + i + v * kLanes), factor);
+      keep_four(bytes, four, to);
+    }
+    for (; i < int8_stored(c); i += kLanes) keep(bytes, mul(load_first(x + i, (int)(c - i)), factor), y + i);
+  }
 }
 
 static void nearest_add(const float *x, const int32_t *source, const float *add_to, int64_t out_w, int64_t c, float inverse, const Int8Output &o, void *y) {

@@ -60,19 +60,21 @@ static inline void gemm_tile(const float *a, int64_t lda, const float *panel, in
   }
   if constexpr (kAhead) ahead->at = line + k * 64;
   const float *residual = e.residual ? e.residual + row * e.residual_pitch + column : nullptr;
+  // Columns that do not fill the vectors go by way of memory: the unrolled loop has whole stores alone.
+  const bool whole = cols == kVectors * kLanes;
+  alignas(64) float last[kRows * kVectors * kLanes];
+  float *to = whole ? c : last;
+  const int64_t to_pitch = whole ? ldc : kVectors * kLanes;
 #pragma GCC unroll 12
   for (int r = 0; r < kRows; r++) {
 #pragma GCC unroll 2
     for (int v = 0; v < kVectors; v++) {
       if (residual) acc[r][v] = add(acc[r][v], load_first(residual + r * e.residual_pitch + v * kLanes, cols - v * kLanes));
       if (e.relu) acc[r][v] = relu(acc[r][v]);
-      if (cols == kVectors * kLanes) {
-        store(c + r * ldc + v * kLanes, acc[r][v]);
-      } else {
-        store_first(c + r * ldc + v * kLanes, acc[r][v], cols - v * kLanes);
-      }
+      store(to + r * to_pitch + v * kLanes, acc[r][v]);
     }
   }
+  if (!whole) store_rows(last, kRows, kVectors, cols, c, ldc);
 }
 
 // The last rows % kTileRows rows of a block.

@@ -18,7 +18,8 @@ static inline __m256i lanes_below(int n) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 static inline F32 load_first(const float *p, int n) { return {_mm256_maskload_ps(p, lanes_below(n))}; }
-static inline void store_first(float *p, F32 a, int n) { _mm256_maskstore_ps(p, lanes_below(n), a.v); }
+// A masked store takes 12 cycles on AMD's processors up to Zen 3, whatever its mask.
+static inline void store_first(float *p, F32 a, int n) { n >= kLanes ? store(p, a) : _mm256_maskstore_ps(p, lanes_below(n), a.v); }
 static inline F32 add(F32 a, F32 b) { return {_mm256_add_ps(a.v, b.v)}; }
 static inline F32 sub(F32 a, F32 b) { return {_mm256_sub_ps(a.v, b.v)}; }
 static inline F32 mul(F32 a, F32 b) { return {_mm256_mul_ps(a.v, b.v)}; }
